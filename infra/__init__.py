@@ -1,0 +1,1 @@
+"""Adapters to the world around: settings, Redis, the local stack."""

@@ -1,0 +1,6 @@
+"""The gradstream command."""
+
+
+def main() -> None:
+    """Entry point."""
+    raise SystemExit("gradstream: not built yet")
