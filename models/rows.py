@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,6 +57,25 @@ class Rows:
             timestamps=self.timestamps[keep],
             offsets=self.offsets[keep],
             names=self.names,
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Rows]) -> Rows:
+        """All rows of `parts`, in order, without names. At least one part."""
+        if len(parts) == 1:
+            return parts[0]
+        starts = np.cumsum([0] + [int(part.indptr[-1]) for part in parts])
+        indptr = [part.indptr[:-1] + start for part, start in zip(parts, starts[:-1], strict=True)]
+        return cls(
+            numeric=np.concatenate([part.numeric for part in parts]),
+            indptr=np.concatenate([*indptr, starts[-1:]]),
+            indices=np.concatenate([part.indices for part in parts]),
+            values=np.concatenate([part.values for part in parts]),
+            scaled_by=np.concatenate([part.scaled_by for part in parts]),
+            labels=np.concatenate([part.labels for part in parts]),
+            weights=np.concatenate([part.weights for part in parts]),
+            timestamps=np.concatenate([part.timestamps for part in parts]),
+            offsets=np.concatenate([part.offsets for part in parts]),
         )
 
     def slice(self, start: int, stop: int) -> Rows:

@@ -1,0 +1,52 @@
+"""Structured logs on standard error: JSON lines for machines, coloured lines on a terminal."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio")
+"""Libraries whose chatter below a warning is theirs, not the user's."""
+
+
+def configure(debug: bool = False) -> None:
+    """Send structlog's and the standard library's logs to standard error in one form."""
+    terminal = sys.stderr.isatty()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    renderer: Any = (
+        structlog.dev.ConsoleRenderer(colors=True) if terminal else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if terminal else [structlog.processors.format_exc_info]),
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.INFO if debug else logging.ERROR)
+
+
+def logger(**context: Any) -> Any:
+    """A logger that says `context` with every line."""
+    return structlog.get_logger("gradstream").bind(**context)

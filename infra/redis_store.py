@@ -1,0 +1,174 @@
+"""Checkpoints in Redis: the public layout, atomic by one Lua script.
+
+    gradstream:models            set of model names
+    gradstream:{NAME}            hash: readable fields, among them version and log_offset
+    gradstream:{NAME}:tensors    hash: tensor or block name → safetensors bytes
+    gradstream:{NAME}:weights    hash: feature name → weight
+    gradstream:{NAME}:updates    channel: each new version
+
+The braces are literal: one model's keys share a slot of a Redis Cluster.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib import resources
+from typing import Any, cast
+
+import redis.asyncio as aioredis
+import redis.exceptions
+
+from infra.store import Checkpoint, SaveAnswer, StoreCorrupt, StoreUnavailable
+
+MODELS = "gradstream:models"
+STAGING_SECONDS = 600
+CHUNK_BYTES = 8 * 1024 * 1024
+LARGEST_PARTIAL_BYTES = 32 * 1024 * 1024
+"""More than this in one script call would hold up Redis for everybody: it is saved as a whole, in chunks."""
+
+
+def model_key(model: str, part: str = "") -> str:
+    """The Redis key of a model's hash, or of one of its parts."""
+    return f"gradstream:{{{model}}}" + (f":{part}" if part else "")
+
+
+class RedisStore:
+    """A CheckpointStore on one Redis server."""
+
+    def __init__(self, url: str, timeout: float = 5.0, **options: Any) -> None:
+        self._shown = _without_secrets(url)
+        self._redis = aioredis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, **options
+        )
+        script = resources.files("infra").joinpath("scripts/save.lua").read_text("utf-8")
+        self._save_script = self._redis.register_script(script)
+
+    async def register(self, model: str) -> None:
+        """See CheckpointStore."""
+        async with self._errors():
+            await cast(Any, self._redis.sadd(MODELS, model))
+
+    async def models(self) -> list[str]:
+        """See CheckpointStore."""
+        async with self._errors():
+            return sorted(name.decode() for name in await cast(Any, self._redis.smembers(MODELS)))
+
+    async def load(self, model: str) -> Checkpoint | None:
+        """See CheckpointStore."""
+        async with self._errors():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                for part in ("", "tensors", "weights"):
+                    pipe.hgetall(model_key(model, part))
+                text, tensors, weights = await pipe.execute()
+        if not text:
+            return None
+        checkpoint = Checkpoint(
+            text=_texts(text),
+            tensors={name.decode(): value for name, value in tensors.items()},
+            weights=_texts(weights),
+        )
+        missing = {"log_offset", "log_topic_id", "digest", "spec"} - checkpoint.text.keys()
+        if missing or not checkpoint.text["log_offset"].isdigit():
+            raise StoreCorrupt(
+                f"Redis key {model_key(model)}: not a gradstream checkpoint "
+                f"({'no field ' + min(missing) if missing else 'log_offset is not a number'}); "
+                f"delete the key to have it written again from the learning log"
+            )
+        return checkpoint
+
+    async def load_text(self, model: str) -> Mapping[str, str]:
+        """See CheckpointStore."""
+        async with self._errors():
+            return _texts(await cast(Any, self._redis.hgetall(model_key(model))))
+
+    async def load_weights(self, model: str) -> Mapping[str, str]:
+        """See CheckpointStore."""
+        async with self._errors():
+            return _texts(await cast(Any, self._redis.hgetall(model_key(model, "weights"))))
+
+    async def save(self, model: str, checkpoint: Checkpoint) -> SaveAnswer:
+        """See CheckpointStore."""
+        size = sum(map(len, checkpoint.tensors.values()))
+        if checkpoint.since is not None and size > LARGEST_PARTIAL_BYTES:
+            return "full"
+        staging = model_key(model, f"staging:{uuid.uuid4().hex}")
+        async with self._errors():
+            if checkpoint.since is None:
+                await self._stage(staging, checkpoint.tensors)
+            try:
+                answer = await self._run(model, checkpoint, staging)
+            finally:
+                if checkpoint.since is None:
+                    await self._redis.delete(staging)
+        if answer == "foreign":
+            raise StoreCorrupt(
+                f"Redis key {model_key(model)}: holds the checkpoint of another learning log than "
+                f"{checkpoint.log_topic_id}; nothing was overwritten; forget it: gradstream reset {model}"
+            )
+        return answer  # type: ignore[return-value]
+
+    async def delete(self, model: str) -> int:
+        """See CheckpointStore."""
+        async with self._errors():
+            keys = [key async for key in self._redis.scan_iter(match=_literal(model_key(model)) + "*")]
+            removed = int(await self._redis.delete(*keys)) if keys else 0
+            return removed + int(await cast(Any, self._redis.srem(MODELS, model)))
+
+    async def close(self) -> None:
+        """See CheckpointStore."""
+        await self._redis.aclose()
+
+    async def _stage(self, staging: str, tensors: Mapping[str, bytes]) -> None:
+        """Write all blocks under a key of their own, a few megabytes at a time."""
+        chunk: dict[str, bytes] = {}
+        for name, value in tensors.items():
+            chunk[name] = value
+            if sum(map(len, chunk.values())) >= CHUNK_BYTES:
+                await cast(Any, self._redis.hset(staging, mapping=cast(Any, chunk)))
+                chunk = {}
+        if chunk:
+            await cast(Any, self._redis.hset(staging, mapping=cast(Any, chunk)))
+        await self._redis.expire(staging, STAGING_SECONDS)
+
+    async def _run(self, model: str, checkpoint: Checkpoint, staging: str) -> str:
+        blocks = {} if checkpoint.since is None else checkpoint.tensors
+        args: list[Any] = [
+            checkpoint.log_offset,
+            checkpoint.log_topic_id,
+            "" if checkpoint.since is None else checkpoint.since,
+            model_key(model, "updates"),
+            len(checkpoint.text),
+            len(blocks),
+            len(checkpoint.weights),
+        ]
+        for table in (checkpoint.text, blocks, checkpoint.weights):
+            args += [item for pair in table.items() for item in pair]
+        keys = [model_key(model, part) for part in ("", "tensors", "weights")] + [staging]
+        answer = await self._save_script(keys=keys, args=args)
+        return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+    @asynccontextmanager
+    async def _errors(self) -> AsyncIterator[None]:
+        try:
+            yield
+        except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise StoreUnavailable(
+                f"Redis at {self._shown}: {reason}; check redis.url, and that the server is up and takes writes"
+            ) from error
+
+
+def _texts(table: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {name.decode(): value.decode("utf-8", "replace") for name, value in table.items()}
+
+
+def _literal(key: str) -> str:
+    """A SCAN pattern that matches `key` itself: brackets and stars in it are no wildcards."""
+    return "".join(f"\\{c}" if c in "[]*?^\\" else c for c in key)
+
+
+def _without_secrets(url: str) -> str:
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -1,0 +1,144 @@
+"""The learning log on Kafka: read from an offset on, append, ends.
+
+    LogError
+    ├── LogGone       the log, or the part of it that is needed, is not there any more
+    └── AppendFailed  an append failed, or nobody knows: its producer is closed
+
+The reader has no consumer group and never resets its position. The writer is an idempotent producer with
+acks=all, made anew after a failure, because what follows a doubtful append must not be sent (rule 12).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from models.errors import GradstreamError
+from streams.log_format import LogRecord, envelope, parse_record
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+FETCH_WAIT_MS = 500
+RECORDS_A_RUN = 200
+
+
+class LogError(GradstreamError):
+    """The learning log cannot be used."""
+
+
+class LogGone(LogError):
+    """Records that the fold needs are not in the log any more, or it is another log."""
+
+
+class AppendFailed(LogError):
+    """An append failed or is in doubt."""
+
+
+class LogReader:
+    """Reads one learning log in order."""
+
+    def __init__(self, topic: str, client_config: dict[str, Any]) -> None:
+        self.topic = topic
+        self._tp = TopicPartition(topic, 0)
+        self._consumer = AIOKafkaConsumer(
+            **client_config,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+            max_partition_fetch_bytes=2 * MAX_RECORD_BYTES,
+        )
+
+    async def start(self, offset: int) -> None:
+        """Connect and stand before `offset`."""
+        await self._consumer.start()
+        self._consumer.assign([self._tp])
+        self._consumer.seek(self._tp, offset)
+
+    def seek(self, offset: int) -> None:
+        """Stand before another offset."""
+        self._consumer.seek(self._tp, offset)
+
+    async def bounds(self) -> tuple[int, int]:
+        """Offsets of the first record and after the last one."""
+        start = await self._consumer.beginning_offsets([self._tp])
+        return start[self._tp], await self.end()
+
+    async def end(self) -> int:
+        """Offset after the last record now."""
+        return int((await self._consumer.end_offsets([self._tp]))[self._tp])
+
+    async def run(self, timeout_ms: int = 1000) -> list[LogRecord]:
+        """The next records in log order; empty when there were none within the time.
+
+        Raises LogGone when the position is outside the log, UnknownFormat for another release's record.
+        """
+        try:
+            fetched = await self._consumer.getmany(
+                self._tp, timeout_ms=timeout_ms, max_records=RECORDS_A_RUN
+            )
+        except OffsetOutOfRangeError as error:
+            raise LogGone(
+                f"{self.topic}: offset {list(error.args[0].values())[0] if error.args else '?'} is not in the log "
+                "any more (truncated, or made again); forget the model: gradstream reset"
+            ) from error
+        raw = fetched.get(self._tp, ())
+        return [parse_record(record.offset, record.key, record.value, record.headers) for record in raw]
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        await self._consumer.stop()
+
+
+class LogWriter:
+    """Appends to one learning log; used until it fails, then closed and made again."""
+
+    def __init__(self, topic: str, client_config: dict[str, Any]) -> None:
+        self.topic = topic
+        self._config = client_config
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> None:
+        """Connect."""
+        self._producer = AIOKafkaProducer(
+            **self._config,
+            enable_idempotence=True,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=MAX_RECORD_BYTES,
+            max_request_size=2 * MAX_RECORD_BYTES,
+        )
+        await self._producer.start()
+
+    async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
+        """Append one record and wait until all in-sync replicas have it; returns its offset.
+
+        Raises AppendFailed, after which the producer is closed and nothing else goes out with it.
+        """
+        if self._producer is None:
+            raise AppendFailed(f"{self.topic}: the producer is closed")
+        try:
+            sent = await self._producer.send_and_wait(
+                self.topic,
+                key=kind.encode(),
+                value=value,
+                partition=0,
+                headers=envelope(worker, seq, **headers),
+                timestamp_ms=int(time.time() * 1000),
+            )
+        except (KafkaError, OSError, asyncio.TimeoutError) as error:
+            await self.stop()
+            raise AppendFailed(f"{self.topic}: {type(error).__name__}: {error}") from error
+        return int(sent.offset)
+
+    async def stop(self) -> None:
+        """Close the producer, for good or until `start`."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                await producer.stop()
+            except KafkaError:
+                pass  # it failed already; what it had in flight the log will show

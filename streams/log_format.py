@@ -1,0 +1,246 @@
+"""Format 1 of the learning log: kinds, headers and the Arrow body of its records.
+
+A record's key is its kind. Headers are UTF-8 text. `format`, `worker` and `seq` stand in every record; the
+others depend on the kind. Column names of features may repeat those of the five fixed columns (a feature
+may well be called `weight`), so columns are read by position: the fixed ones first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from models.errors import GradstreamError
+from models.rows import Float64, Rows
+from models.spec import ModelSpec
+
+FORMAT = 1
+FIXED = ("offset", "timestamp", "label", "weight", "prediction")
+_UNREADABLE = (pa.ArrowException, msgspec.MsgspecError, OSError, OverflowError, StopIteration, TypeError, ValueError)
+Kind = Literal["genesis", "open", "data", "hole"]
+KINDS: frozenset[str] = frozenset(("genesis", "open", "data", "hole"))
+MAX_DATA_BYTES = 4 * 1024 * 1024
+"""A batch is split so that its encoded samples stay below this."""
+
+
+class UnknownFormat(GradstreamError):
+    """A record of a format or kind that this release does not know: folding on would be wrong."""
+
+
+class Undecodable(ValueError):
+    """A record of a known format that cannot be read: everybody ignores it alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionId:
+    """An input partition. The topic's id tells a topic from a later one of the same name."""
+
+    topic: str
+    topic_id: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record of the learning log as it was read: headers parsed, body not yet."""
+
+    offset: int
+    kind: Kind
+    worker: str
+    seq: int
+    headers: Mapping[str, str]
+    value: bytes | None
+
+    def partition(self) -> PartitionId:
+        """The input partition that the record is about; raises Undecodable."""
+        try:
+            return PartitionId(
+                self.headers["topic"], self.headers["topic_id"], _natural(self.headers["partition"])
+            )
+        except KeyError as missing:
+            raise Undecodable(f"no header {missing}") from None
+
+    def number(self, name: str) -> int:
+        """A header that is a natural number; raises Undecodable."""
+        try:
+            return _natural(self.headers[name])
+        except KeyError:
+            raise Undecodable(f"no header {name!r}") from None
+
+
+def _natural(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise Undecodable(f"expected a number, got {text!r}")
+    return int(text)
+
+
+def parse_record(
+    offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]
+) -> LogRecord:
+    """Read a record's envelope.
+
+    Raises UnknownFormat for a format or kind of another release. An envelope that is broken otherwise gives
+    a record without headers, which nobody can decode: all ignore it alike.
+    """
+    kind = (key or b"").decode("utf-8", "replace")
+    texts = {name: (text or b"").decode("utf-8", "replace") for name, text in headers}
+    if texts.get("format") != str(FORMAT) or kind not in KINDS:
+        found = f"kind {kind!r}, format {texts.get('format')!r}"
+        raise UnknownFormat(
+            f"learning log, offset {offset}: {found}; this release reads format {FORMAT} "
+            f"({', '.join(sorted(KINDS))}): upgrade gradstream on this worker"
+        )
+    worker = texts.get("worker", "")
+    try:
+        seq = _natural(texts.get("seq", ""))
+    except Undecodable:
+        seq, texts = -1, {}
+    return LogRecord(offset, kind, worker, seq, texts, value)  # type: ignore[arg-type]
+
+
+def envelope(worker: str, seq: int, **headers: object) -> list[tuple[str, bytes]]:
+    """Headers of a record to append; a trailing underscore of a name is dropped (`from_`)."""
+    texts = {"format": FORMAT, "worker": worker, "seq": seq, **headers}
+    return [(name.rstrip("_"), str(text).encode()) for name, text in texts.items()]
+
+
+class DataCodec:
+    """Rows and their served predictions to an Arrow IPC stream of one record batch, and back."""
+
+    def __init__(self, spec: ModelSpec) -> None:
+        features = spec.features
+        self.columns = features.numeric_columns()
+        self.hashed = features.hash_bits is not None
+        self.scaled = any(
+            set(cross) & {f.name for f in features.numeric} for cross in features.hashed_interactions()
+        )
+        self.outputs = spec.outputs
+        self.classes = len(spec.classes)
+        number = pa.float64()
+        prediction = number if self.outputs == 1 else pa.list_(number, self.outputs)
+        fields = list(zip(FIXED, (pa.int64(), pa.int64(), number, number, prediction), strict=True))
+        if self.hashed:
+            fields += [("indices", pa.list_(pa.uint32())), ("values", pa.list_(number))]
+            fields += [("scaled_by", pa.list_(pa.int16()))] if self.scaled else []
+        self.schema = pa.schema(fields + [(name, number) for name in self.columns])
+
+    def encode(self, rows: Rows, served: Float64, names: Mapping[int, str]) -> bytes:
+        """The body of a `data` record.
+
+        rows: n labelled samples; served: (n, outputs) predictions as they went out; names: full hash →
+        feature name of hashed features that the log may not know yet.
+        """
+        prediction = pa.array(served[:, 0])
+        if self.outputs > 1:
+            prediction = pa.FixedSizeListArray.from_arrays(pa.array(served.ravel()), self.outputs)
+        arrays = [
+            pa.array(rows.offsets),
+            pa.array(rows.timestamps),
+            pa.array(rows.labels),
+            pa.array(rows.weights),
+            prediction,
+        ]
+        if self.hashed:
+            starts = pa.array(rows.indptr.astype(np.int32))
+            arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.indices)))
+            arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.values)))
+            if self.scaled:
+                arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.scaled_by)))
+        missing = bool(np.isnan(rows.numeric).any())
+        for i in range(len(self.columns)):
+            arrays.append(pa.array(np.ascontiguousarray(rows.numeric[:, i]), from_pandas=missing))
+        schema = self.schema
+        if names:
+            text = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})
+            schema = schema.with_metadata({b"names": text})
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
+        return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
+
+    def encode_all(self, parts: Sequence[tuple[Rows, Float64]], names: Mapping[int, str]) -> bytes:
+        """As `encode`, of several batches that leave in one record."""
+        served = np.concatenate([served for _, served in parts]) if len(parts) > 1 else parts[0][1]
+        return self.encode(Rows.concatenate([rows for rows, _ in parts]), served, names)
+
+    def decode(self, value: bytes | None) -> tuple[Rows, Float64]:
+        """Inverse of `encode`; raises Undecodable for a body that this model did not write."""
+        try:
+            with pa.ipc.open_stream(pa.py_buffer(value or b"")) as reader:
+                batch = reader.read_next_batch()
+                batch.validate(full=True)
+            if not batch.schema.equals(self.schema):
+                raise Undecodable(f"columns {batch.schema.names} are not this model's")
+            return self._rows(batch)
+        except _UNREADABLE as error:
+            raise Undecodable(f"{type(error).__name__}: {error}") from None
+
+    def _rows(self, batch: pa.RecordBatch) -> tuple[Rows, Float64]:
+        n = batch.num_rows
+        columns = iter(batch.columns)
+        offsets, timestamps, labels, weights, prediction = (next(columns) for _ in FIXED)
+        if any(column.null_count for column in (offsets, timestamps, labels, weights, prediction)):
+            raise Undecodable("a null among offset, timestamp, label, weight, prediction")
+        flat = prediction if self.outputs == 1 else prediction.flatten()
+        served = np.array(flat, dtype=np.float64).reshape(n, self.outputs)
+        indptr = np.zeros(n + 1, dtype=np.int64)
+        indices = np.zeros(0, dtype=np.uint32)
+        values = np.zeros(0)
+        scaled_by = np.zeros(0, dtype=np.int16)
+        if self.hashed:
+            lists = next(columns)
+            indptr[:] = np.asarray(lists.offsets)[: n + 1]
+            indptr -= indptr[0]
+            indices = np.array(lists.flatten(), dtype=np.uint32)
+            values = np.array(next(columns).flatten(), dtype=np.float64)
+            scaled_by = np.full(len(indices), -1, dtype=np.int16)
+            if self.scaled:
+                scaled_by = np.array(next(columns).flatten(), dtype=np.int16)
+        numeric = np.empty((n, len(self.columns)))
+        for i in range(len(self.columns)):
+            numeric[:, i] = next(columns).to_numpy(zero_copy_only=False)
+        metadata = batch.schema.metadata or {}
+        known = msgspec.json.decode(metadata.get(b"names", b"{}"), type=dict[str, str])
+        rows = Rows(
+            numeric=numeric,
+            indptr=indptr,
+            indices=indices,
+            values=values,
+            scaled_by=scaled_by,
+            labels=np.array(labels, dtype=np.float64),
+            weights=np.array(weights, dtype=np.float64),
+            timestamps=np.array(timestamps, dtype=np.int64),
+            offsets=np.array(offsets, dtype=np.int64),
+            names={int(hash_): name for hash_, name in known.items()},
+        )
+        self._check(rows)
+        return rows, served
+
+    def _check(self, rows: Rows) -> None:
+        """Refuse what no encoder of this model writes: it would index outside the kernels' arrays."""
+        lengths = (len(rows.indices), len(rows.values), len(rows.scaled_by))
+        if set(lengths) != {int(rows.indptr[-1])}:
+            raise Undecodable(f"lists of different lengths: {lengths}")
+        if len(rows) and not (np.isfinite(rows.labels).all() and np.isfinite(rows.weights).all()):
+            raise Undecodable("a label or weight that is not finite")
+        if len(rows) and rows.weights.min() < 0:
+            raise Undecodable("a negative weight")
+        if self.classes and len(rows):
+            whole = rows.labels == np.floor(rows.labels)
+            if not (whole.all() and rows.labels.min() >= 0 and rows.labels.max() < self.classes):
+                raise Undecodable(f"a label that is not one of {self.classes} classes")
+        bounds = (-1, len(self.columns))
+        if len(rows.scaled_by) and not (
+            bounds[0] <= rows.scaled_by.min() and rows.scaled_by.max() < bounds[1]
+        ):
+            raise Undecodable("scaled_by outside the numeric columns")
+        if not np.isfinite(rows.values).all():
+            raise Undecodable("a feature value that is not finite")

@@ -1,0 +1,213 @@
+"""One model in one worker: from checkpoint and log to a running processor, saved regularly.
+
+Start-up follows rules 1, 8 and 17 of the log: load the checkpoint, check that the log is the one that it
+stands in, fold the rest, begin the log if it is empty, and only then ask for partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from infra.kafka_admin import TopicInfo
+from infra.logs import logger
+from infra.settings import ModelSettings
+from infra.store import CheckpointStore, StoreCorrupt, StoreUnavailable
+from models.model import Model, self_test_digest
+from streams.checkpoints import Checkpoints
+from streams.fold import Fold, check_genesis, genesis_value
+from streams.ingest import Ingest
+from streams.learning_log import LogError, LogGone, LogReader, LogWriter
+from streams.log_format import DataCodec, LogRecord, PartitionId
+from streams.outgoing import Outgoing
+from streams.predictions import Output
+from streams.processor import Processor, Seek
+from streams.records import PredictionEncoder
+from streams.view import View
+
+NEAR_END_SECONDS = 1.0
+
+
+class ModelWorker:
+    """See the module. Made once a worker and model; `start`, then `processor` takes partitions."""
+
+    processor: Processor
+
+    def __init__(
+        self,
+        name: str,
+        settings: ModelSettings,
+        topics: dict[str, TopicInfo],
+        store: CheckpointStore,
+        clients: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.worker = str(uuid.uuid4())
+        self.log = logger(model=name)
+        self._topics = topics
+        self._store = store
+        self._spec = settings.spec()
+        self._reader = LogReader(settings.learning_log, clients())
+        self._writer = LogWriter(settings.learning_log, clients())
+        self._output = Output(clients())
+        self._self_test = ""
+        self._saver: asyncio.Task[None] | None = None
+        self._store_away_since: float | None = None
+
+    @property
+    def fold(self) -> Fold:
+        """The fold of the log as this worker has read it."""
+        return self.processor.fold
+
+    def samples_topic(self) -> TopicInfo:
+        """What Kafka says of the samples topic."""
+        return self._topics[self.settings.samples]
+
+    def partition_id(self, partition: int) -> PartitionId:
+        """The identity of a partition of the samples topic."""
+        info = self.samples_topic()
+        return PartitionId(info.name, info.topic_id, partition)
+
+    def servable(self) -> int:
+        """How many samples partitions have partitions to answer to (rule 14)."""
+        outputs = (self.settings.predictions, self.settings.dead_letters)
+        return min(self.samples_topic().partitions, *(self._topics[topic].partitions for topic in outputs))
+
+    async def start(self, seek: Seek) -> None:
+        """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
+        self._self_test = await asyncio.to_thread(self_test_digest)
+        fold = Fold(Model(self._spec), DataCodec(self._spec))
+        self.view = View(fold, self.worker)
+        log_topic_id = self._topics[self.settings.learning_log].topic_id
+        self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
+        await self._store.register(self.name)
+        loaded = await self.checkpoints.load()
+        await self._writer.start()
+        await self._output.start()
+        await self._stand_in_log(fold, loaded)
+        await self._fold_to_end(fold)
+        outgoing = Outgoing(self.name, self.settings, PredictionEncoder(self.name, self._spec), self._output)
+        ingest = Ingest(self.name, self._spec)
+        self.processor = Processor(self.view, ingest, outgoing, self._reader, self._writer, seek)
+        self.processor.start()
+        await self._open_all()
+        self._saver = asyncio.create_task(self._save_regularly(), name=f"save {self.name}")
+
+    async def _stand_in_log(self, fold: Fold, loaded: bool) -> None:
+        """Rule 17: the checkpoint must stand inside the log, behind the record that it names."""
+        topic, offset = self.settings.learning_log, fold.log_offset
+        await self._reader.start(offset)
+        start, end = await self._reader.bounds()
+        forget = f"forget the model: gradstream reset {self.name}"
+        if not loaded and start > 0:
+            raise LogGone(f"{topic}: begins at offset {start} and Redis has no checkpoint of it; {forget}")
+        if offset > end:
+            raise LogGone(f"{topic}: ends at {end}, before the checkpoint's offset {offset} (truncated?); {forget}")
+        if offset < start:
+            raise LogGone(f"{topic}: begins at {start}, after the checkpoint's offset {offset}; {forget}")
+        if offset > start:
+            self._reader.seek(offset - 1)
+            before = (await self._next_run())[0]
+            if (before.offset, before.worker, before.seq) != (offset - 1, fold.last_worker, fold.last_seq):
+                raise LogGone(f"{topic}: the record at offset {offset - 1} is not the checkpoint's; {forget}")
+            self._reader.seek(offset)
+
+    async def _fold_to_end(self, fold: Fold) -> None:
+        """Fold until the rest of the log is a matter of less than a second (rule 8)."""
+        if fold.genesis is None and await self._reader.end() == 0:
+            value = genesis_value(self._spec, self._self_test)
+            await self._writer.append("genesis", self.worker, self.view.next_seq(), value)
+        begun = told = time.monotonic()
+        while True:
+            since = time.monotonic()
+            end = await self._reader.end()
+            while fold.log_offset < end:
+                self._fold_run(await self._next_run())
+                if time.monotonic() - told > 5:
+                    told = time.monotonic()
+                    self.log.info("folding", log_offset=fold.log_offset, end=end)
+            if time.monotonic() - since < NEAR_END_SECONDS:
+                break
+        if fold.genesis is None:
+            raise LogGone(
+                f"{self.settings.learning_log}: does not begin with a genesis record; "
+                f"forget the model: gradstream reset {self.name}"
+            )
+        check_genesis(fold.genesis, self._spec, self._self_test, self.name)
+        self.log.info("folded", log_offset=fold.log_offset, seconds=round(time.monotonic() - begun, 2))
+
+    def _fold_run(self, run: list[LogRecord]) -> None:
+        """Fold a run at start-up; the genesis is checked before anything after it is folded."""
+        if self.view.fold.genesis is None:
+            for record in run:
+                if record.kind == "genesis":
+                    check_genesis(record.value or b"", self._spec, self._self_test, self.name)
+                    break
+        self.view.fold_run(run)
+
+    async def _next_run(self) -> list[LogRecord]:
+        for _ in range(30):
+            run = await self._reader.run()
+            if run:
+                return run
+        raise LogError(f"{self.settings.learning_log}: no record arrived within 30 s; is a broker down?")
+
+    async def _open_all(self) -> None:
+        """Open every partition there is when the model begins, so that later ones are known to be new."""
+        topic_id = self.samples_topic().topic_id
+        known = [p for p in self.fold.next if p.topic == self.settings.samples]
+        if any(partition.topic_id != topic_id for partition in known):
+            raise LogError(
+                f"samples topic {self.settings.samples}: was deleted and made again (topic id {topic_id}, the "
+                f"model learned from {known[0].topic_id}); forget the model: gradstream reset {self.name}"
+            )
+        if not known:
+            starts = await self.start_offsets()
+            for partition in range(self.samples_topic().partitions):
+                await self.processor.open(self.partition_id(partition), starts[partition])
+
+    # Saving
+
+    async def save(self) -> None:
+        """Save the fold's state now; raises StoreUnavailable."""
+        await self.checkpoints.save()
+
+    async def _save_regularly(self) -> None:
+        """A Redis that is away stops nothing; it is told once, and once more when it is back."""
+        while True:
+            await asyncio.sleep(self.settings.save_every)
+            try:
+                await self.save()
+            except StoreUnavailable as error:
+                if self._store_away_since is None:
+                    self._store_away_since = time.monotonic()
+                    self.log.warning("checkpoints are not saved; learning goes on", reason=str(error))
+            except StoreCorrupt as error:
+                if not self.processor.failed.done():
+                    self.processor.failed.set_exception(error)
+                return
+            else:
+                if self._store_away_since is not None:
+                    seconds = round(time.monotonic() - self._store_away_since, 1)
+                    self.log.info("checkpoints are saved again", away_seconds=seconds)
+                    self._store_away_since = None
+
+    async def stop(self) -> None:
+        """End all tasks and connections; does not save."""
+        if self._saver is not None:
+            self._saver.cancel()
+            await asyncio.gather(self._saver, return_exceptions=True)
+        if hasattr(self, "processor"):
+            await self.processor.stop()
+        for client in (self._output, self._writer, self._reader):
+            try:
+                await asyncio.wait_for(client.stop(), timeout=3)
+            except TimeoutError:
+                self.log.warning("a Kafka client did not close in time", client=type(client).__name__)
+
+    start_offsets: Callable[[], Any]
+    """Set by the worker: the offsets at which a fresh model opens partitions (`start` in the settings)."""

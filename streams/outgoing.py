@@ -1,0 +1,52 @@
+"""What leaves with a processed batch: its predictions and its dead letters, to the sample's partition."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from models.rows import Float64, Int64
+from streams.ingest import Ingested
+from streams.log_format import PartitionId
+from streams.predictions import Message, Output
+from streams.records import PredictionEncoder, dead_letter_headers
+
+if TYPE_CHECKING:
+    from infra.settings import ModelSettings
+
+
+class Outgoing:
+    """Writes one model's predictions and dead letters."""
+
+    def __init__(
+        self, model: str, settings: ModelSettings, encoder: PredictionEncoder, output: Output
+    ) -> None:
+        self._model = model
+        self._predictions = settings.predictions
+        self._dead_letters = settings.dead_letters
+        self._encoder = encoder
+        self._output = output
+
+    async def send(
+        self, partition: PartitionId, ingested: Ingested, served: Float64, learned_before: Int64
+    ) -> None:
+        """Send a batch's predictions and dead letters; returns when all are acknowledged.
+
+        served: (n, outputs); learned_before: (n,) samples learned before each prediction.
+        """
+        values = self._encoder.encode(
+            ingested.ids, served, learned_before, partition.topic, partition.partition, ingested.rows.offsets
+        )
+        predictions = [Message(key, value) for key, value in zip(ingested.keys, values, strict=True)]
+        letters = [
+            Message(
+                dead.record.key,
+                dead.record.value,
+                dead_letter_headers(dead, partition.topic, partition.partition, self._model),
+            )
+            for dead in ingested.dead
+        ]
+        await asyncio.gather(
+            self._output.deliver(self._predictions, partition.partition, predictions),
+            self._output.deliver(self._dead_letters, partition.partition, letters),
+        )

@@ -1,0 +1,209 @@
+"""A worker's view of a model: the fold of the log plus its own batches that have not come back (pending).
+
+Pending batches are learned at once, so that a worker predicts with all that it has seen. When another
+worker's record comes first, pending is undone, that record folded, and pending learned again on top, as
+`git rebase` does. Everything here is synchronous and free of Kafka: tests drive it directly.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from models.model import Model, Undo
+from models.rows import Float64, Int64, Rows
+from streams.fold import Fold
+from streams.log_format import LogRecord, PartitionId, Undecodable
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """A processed batch of one input partition, [start, stop), until its record has come back."""
+
+    partition: PartitionId
+    start: int
+    stop: int
+    rows: Rows  # the labelled samples alone
+    served: Float64  # their predictions as they went out
+    dead_letters: int
+    undo: Undo | None = None
+    refused: list[tuple[int, str]] = field(default_factory=list)
+    seq: int | None = None  # of the log record that it was sent in
+    names: dict[int, str] = field(default_factory=dict)  # sent with it
+
+    @property
+    def nbytes(self) -> int:
+        """About what it holds in memory."""
+        rows = self.rows
+        return 512 + rows.numeric.nbytes + rows.indices.nbytes * 4 + len(rows) * 64
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run of log records did: partitions whose pending was dropped, and how much was redone."""
+
+    dropped: set[PartitionId] = field(default_factory=set)
+    opened: bool = False
+    rebased: int = 0
+
+
+class View:
+    """Fold plus pending of one model in one worker."""
+
+    def __init__(self, fold: Fold, worker: str) -> None:
+        self.fold = fold
+        self.worker = worker
+        self.pending: deque[Batch] = deque()
+        self.unread: Counter[PartitionId] = Counter()
+        self._seq_partition: dict[int, PartitionId] = {}
+        self._undone = False
+        self.samples_redone = 0
+        self.unsent_names: dict[int, str] = {}
+        self._seq = 0
+
+    def next_seq(self) -> int:
+        """The number of this worker's next log record."""
+        self._seq += 1
+        return self._seq - 1
+
+    @property
+    def model(self) -> Model:
+        """The tensors: of the fold with pending on top."""
+        return self.fold.model
+
+    def predict_and_learn(self, rows: Rows) -> tuple[Float64, Int64, Undo, list[tuple[int, str]]]:
+        """Predict every sample, then learn from it if it is labelled, in order.
+
+        Returns the predictions (n, outputs), samples learned before each (n,), how to undo it, and the
+        refused rows.
+        """
+        learned = self.model.predict_and_learn(rows)
+        for hash_, name in rows.names.items():
+            if hash_ not in self.fold.names:
+                self.unsent_names[hash_] = name
+        assert learned.undo is not None
+        return learned.served, learned.learned_before, learned.undo, learned.refused
+
+    def push(self, batch: Batch) -> None:
+        """Add a learned batch at the end of pending."""
+        self.pending.append(batch)
+
+    def take_names(self, most: int) -> dict[int, str]:
+        """Up to `most` names of hashed features that the log does not know yet, to be sent with a record."""
+        taken: dict[int, str] = {}
+        for hash_ in list(self.unsent_names)[:most]:
+            name = self.unsent_names.pop(hash_)
+            if hash_ not in self.fold.names:
+                taken[hash_] = name
+        return taken
+
+    def sent(self, group: Sequence[Batch], seq: int) -> None:
+        """Note that the neighbours `group` leave in the log record `seq`."""
+        for batch in group:
+            batch.seq = seq
+        self._seq_partition[seq] = group[0].partition
+        self.unread[group[0].partition] += 1
+
+    def producer_closed(self) -> None:
+        """Nothing more that this worker sent will be waited for (rule 11)."""
+        self._seq_partition.clear()
+        self.unread.clear()
+
+    def fold_run(self, records: Sequence[LogRecord]) -> Outcome:
+        """Fold records in log order, and bring pending up to date once at the end."""
+        outcome = Outcome()
+        for record in records:
+            self._fold_one(record, outcome)
+        self._redo(outcome)
+        return outcome
+
+    def drop(self, partition: PartitionId) -> None:
+        """Forget what is pending for a partition; the caller seeks it again."""
+        if any(batch.partition == partition for batch in self.pending):
+            self._undo_all()
+            self._remove(partition)
+            self._redo(Outcome())
+
+    def drop_all(self) -> None:
+        """Forget all that is pending."""
+        self._undo_all()
+        for partition in {batch.partition for batch in self.pending}:
+            self._remove(partition)
+        self._redo(Outcome())
+
+    def _fold_one(self, record: LogRecord, outcome: Outcome) -> None:
+        fold = self.fold
+        fold.read(record)
+        own = record.worker == self.worker
+        if own and (partition := self._seq_partition.pop(record.seq, None)) is not None:
+            self.unread[partition] -= 1
+        try:
+            if record.kind == "genesis":
+                fold.begin(record)
+            elif record.kind == "open":
+                fold.open(record)
+                outcome.opened = True
+            elif not fold.counts(record):
+                fold.ignored += 1
+            elif own and self.pending and self.pending[0].seq == record.seq:
+                self._confirm(record)
+            else:
+                self._fold_foreign(record, outcome)
+        except Undecodable:
+            fold.undecodable += 1
+        if fold.too_many_names():
+            self._undo_all()
+            fold.prune_names()
+
+    def _confirm(self, record: LogRecord) -> None:
+        """Our own record at the head of pending: the view stands, unless it is undone at the moment."""
+        while self.pending and self.pending[0].seq == record.seq:
+            batch = self.pending.popleft()
+            if self._undone:
+                batch.refused = self.model.learn(batch.rows, batch.served, keep_undo=False).refused
+            elif batch.undo is not None:
+                self.model.forget(batch.undo)
+            self.fold.learned(batch.partition, batch.rows, batch.refused)
+            names = batch.names
+        self.fold.advance(record, None, names)
+
+    def _fold_foreign(self, record: LogRecord, outcome: Outcome) -> None:
+        fold = self.fold
+        rows, served = fold.decode(record) if record.kind == "data" else (None, None)
+        partition = fold.advance(record, rows, rows.names if rows is not None else {})
+        if rows is not None and len(rows):
+            self._undo_all()
+            assert served is not None
+            learned = self.model.learn(rows, served, keep_undo=False)
+            fold.learned(partition, rows, learned.refused)
+        first = next((b for b in self.pending if b.partition == partition), None)
+        if first is not None and first.start != fold.next[partition]:
+            self._undo_all()
+            self._remove(partition)
+            outcome.dropped.add(partition)
+
+    def _undo_all(self) -> None:
+        if not self._undone:
+            for batch in reversed(self.pending):
+                if batch.undo is not None:
+                    self.model.undo(batch.undo)
+                    batch.undo = None
+            self._undone = True
+
+    def _redo(self, outcome: Outcome) -> None:
+        if not self._undone:
+            return
+        for batch in self.pending:
+            learned = self.model.learn(batch.rows, batch.served, keep_undo=True)
+            batch.undo, batch.refused = learned.undo, learned.refused
+            outcome.rebased += len(batch.rows)
+        self.samples_redone += outcome.rebased
+        self._undone = False
+
+    def _remove(self, partition: PartitionId) -> None:
+        """Take a partition's batches out of (undone) pending; their names are to be sent again."""
+        for batch in self.pending:
+            if batch.partition == partition:
+                self.unsent_names.update(batch.names)
+        self.pending = deque(batch for batch in self.pending if batch.partition != partition)
