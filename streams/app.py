@@ -116,7 +116,8 @@ class Worker:
         raw_records.install()
         self._check_topics_unique()
         topics = await asyncio.to_thread(self._describe)
-        self._store = RedisStore(self.settings.redis.secret_url(), **self.settings.redis.options())
+        redis = self.settings.redis
+        self._store = RedisStore(redis.url.get_secret_value(), redis.socket_timeout)
         for name in self._names:
             model = ModelWorker(name, self.settings.models[name], topics, self._store, self._clients)
             model.start_offsets = lambda model=model: asyncio.to_thread(self._start_offsets, model)
@@ -323,7 +324,7 @@ class Worker:
             self.fail(error)
 
     def _make_faust(self) -> FaustApp:
-        servers = self.settings.kafka.bootstrap_servers.replace(" ", "").split(",")
+        servers = self.settings.kafka.servers
         app = FaustApp(
             self.group_id,
             broker=";".join(f"kafka://{server}" for server in servers),

@@ -124,8 +124,10 @@ class Fold:
 
     def prune_names(self) -> None:
         """Keep the names of the heavier half of the weights, so that the table stays bounded."""
-        hashes = np.fromiter(self.names, dtype=np.uint32, count=len(self.names))
-        weight = self.model.magnitude(hashes)
+        layout = self.model.layout
+        hashes = np.fromiter(self.names, dtype=np.int64, count=len(self.names))
+        weights = layout.view(self.model.S, "weights")[layout.dense + 1 + (hashes & (layout.hashed - 1))]
+        weight = np.abs(weights).max(axis=1)
         heaviest = np.lexsort((hashes, -weight))[: MAX_NAMES // 2]
         self.names = {int(h): self.names[int(h)] for h in hashes[np.sort(heaviest)]}
         self.names_changed = True

@@ -1,0 +1,232 @@
+"""Checkpoints of one model: the fold's state, to the store and back.
+
+A save takes the blocks of the state that changed since the last one, as they are without what is pending.
+Tensors that lie in one block are stored whole under their name; longer ones in pieces NAME/0, NAME/1 …, cut
+where the state's blocks end, so that a save writes what changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import math
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import msgspec
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from infra.store import Checkpoint, CheckpointStore, StoreCorrupt
+from models.errors import SpecError
+from models.layout import Layout
+from models.model import Folded
+from models.spec import ModelSpec
+from streams.fold import Refused
+from streams.log_format import PartitionId
+from streams.view import View
+
+READABLE_WEIGHTS = 1_000
+"""All weights of a model with no more names than this are readable, the heaviest of a larger one."""
+
+
+class Checkpoints:
+    """Saves and loads one model's view through a store."""
+
+    def __init__(
+        self, model: str, spec: ModelSpec, view: View, store: CheckpointStore, log_topic_id: str
+    ) -> None:
+        self._name = model
+        self._spec = spec
+        self._view = view
+        self._store = store
+        self._log_topic_id = log_topic_id
+        self._pieces = Pieces(view.model.layout, buffered=spec.update.name != "sample")
+        self._since: int | None = None
+        self._lock = asyncio.Lock()
+
+    async def save(self) -> None:
+        """Save the state at the fold's log offset; nothing if the last save was there. Raises StoreError."""
+        async with self._lock:
+            if self._view.fold.log_offset == self._since:
+                return
+            if await self._save(self._since) == "full":
+                await self._save(None)
+
+    async def load(self) -> bool:
+        """Take the stored state over; False if there is none. Raises StoreCorrupt."""
+        found = await self._store.load(self._name)
+        if found is None:
+            return False
+        if found.log_topic_id != self._log_topic_id:
+            raise StoreCorrupt(
+                f"model {self._name}: its checkpoint belongs to a learning log that was deleted or made again; "
+                f"forget the model: gradstream reset {self._name}"
+            )
+        try:
+            self._take_over(found)
+        except (KeyError, ValueError, TypeError, SpecError, SafetensorError, msgspec.MsgspecError) as error:
+            raise self._corrupt(f"{type(error).__name__}: {error}") from error
+        if self.digest() != found.text["digest"]:
+            raise self._corrupt("the tensors do not have the digest that was saved with them")
+        self._view.model.take_dirty()
+        self._since = found.log_offset
+        return True
+
+    def genesis(self, text: Mapping[str, str]) -> bytes:
+        """The copy of the genesis record in a checkpoint's readable fields."""
+        return text["genesis"].encode()
+
+    def digest(self) -> str:
+        """Digest of the whole state without what is pending."""
+        return self._view.model.digest()
+
+    def _corrupt(self, what: str) -> StoreCorrupt:
+        return StoreCorrupt(
+            f"model {self._name}: its checkpoint in Redis is damaged ({what}); delete the keys "
+            f"gradstream:{{{self._name}}}* to have it written again from the learning log"
+        )
+
+    async def _save(self, since: int | None) -> str:
+        model, fold = self._view.model, self._view.fold
+        dirty = model.take_dirty()
+        folded = model.folded(blocks=None if since is None else dirty)
+        named, fold.names_changed = fold.names_changed, False
+        offset = fold.log_offset
+        tensors = self._pieces.encode(folded)
+        if named or since is None:
+            text = msgspec.json.encode({str(hash_): name for hash_, name in fold.names.items()})
+            tensors["names"] = safetensors.numpy.save({"names": np.frombuffer(text, dtype=np.uint8)})
+        weights, scaling = self._readable()
+        text_fields = self._text(model.digest(folded), scaling)
+        try:
+            answer = await self._store.save(self._name, Checkpoint(text_fields, tensors, weights, since))
+        except BaseException:
+            model.restore_dirty(dirty)
+            fold.names_changed |= named
+            raise
+        if answer == "full":
+            model.restore_dirty(dirty)
+            fold.names_changed |= named
+        else:
+            self._since = offset
+        return answer
+
+    def _text(self, digest: str, scaling: dict[str, Any]) -> dict[str, str]:
+        fold, model = self._view.fold, self._view.model
+        json = msgspec.json.encode
+        opened = [[*_fields(partition), offset] for partition, offset in fold.next.items()]
+        fields: dict[str, Any] = {
+            "log_offset": fold.log_offset,
+            "log_topic_id": self._log_topic_id,
+            "last_worker": fold.last_worker,
+            "last_seq": fold.last_seq,
+            "spec": self._spec.to_json(),
+            "genesis": fold.genesis or b"",
+            "samples_learned": fold.samples_learned,
+            "dead_letters": fold.dead_letters,
+            "refused": fold.refused,
+            "ignored": fold.ignored,
+            "undecodable": fold.undecodable,
+            "offsets": json({str(partition): offset for partition, offset in fold.next.items()}),
+            "partitions": json(opened),
+            "holes": json(fold.holes),
+            "metrics": json(model.metrics()),
+            "scaling": json(scaling),
+            "last_refused": json([[r.topic, r.partition, r.offset, r.reason] for r in fold.last_refused]),
+            "digest": digest,
+            "release": metadata.version("gradstream"),
+            "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        }
+        return {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in fields.items()}
+
+    def _readable(self) -> tuple[dict[str, str], dict[str, Any]]:
+        """Weights by name as text, and mean and standard deviation of the scaled ones."""
+        table = self._view.model.weights(self._view.fold.names, READABLE_WEIGHTS)
+        weights = {name: repr(float(weight)) for name, weight, _, _ in table}
+        scaling = {name: {"mean": mean, "std": std} for name, _, mean, std in table if mean is not None}
+        return weights, scaling
+
+    def _take_over(self, found: Checkpoint) -> None:
+        fold, text = self._view.fold, found.text
+        decode = msgspec.json.decode
+        fields = dict(found.tensors)
+        names = bytes(safetensors.numpy.load(fields.pop("names"))["names"])
+        self._view.model.load(self._pieces.decode(fields))
+        fold.log_offset = found.log_offset
+        fold.last_worker, fold.last_seq = text["last_worker"], int(text["last_seq"])
+        fold.genesis = text["genesis"].encode()
+        for name in ("samples_learned", "dead_letters", "refused", "ignored", "undecodable"):
+            setattr(fold, name, int(text[name]))
+        opened = decode(text["partitions"], type=list[tuple[str, str, int, int]])
+        fold.next = {PartitionId(topic, id_, number): offset for topic, id_, number, offset in opened}
+        fold.holes = decode(text["holes"], type=list[dict[str, Any]])
+        refused = decode(text["last_refused"], type=list[tuple[str, int, int, str]])
+        fold.last_refused.extend(Refused(*one) for one in refused)
+        fold.names = {int(hash_): name for hash_, name in decode(names, type=dict[str, str]).items()}
+        fold.names_changed = False
+
+
+class Pieces:
+    """How the tensors of a layout are cut into stored fields: where a block of the state ends."""
+
+    def __init__(self, layout: Layout, buffered: bool) -> None:
+        self._layout = layout
+        # A buffer that was emptied must overwrite the rows of the save before.
+        self._no_rows: dict[str, Any] = {}
+        if buffered:
+            self._no_rows = {
+                "rows.x": np.zeros((0, layout.dense)),
+                "rows.labels": np.zeros(0),
+                "rows.weights": np.zeros(0),
+                "rows.indptr": np.zeros(1, dtype=np.int64),
+                "rows.coordinates": np.zeros(0, dtype=np.uint32),
+                "rows.values": np.zeros(0),
+            }
+        self._of_block: dict[int, list[tuple[str, str, int, int]]] = {b: [] for b in range(layout.blocks)}
+        self._of_tensor: dict[str, list[str]] = {}
+        for name, (offset, shape) in layout.tensors.items():
+            self._cut(name, offset, offset + math.prod(shape))
+
+    def _cut(self, name: str, start: int, stop: int) -> None:
+        parts = []
+        for block in range(self._layout.blocks):
+            first, last = self._layout.block_range(block)
+            if max(first, start) < min(last, stop):
+                parts.append((block, max(first, start), min(last, stop)))
+        fields = [name if len(parts) == 1 else f"{name}/{i}" for i in range(len(parts))]
+        self._of_tensor[name] = fields
+        for field, (block, first, last) in zip(fields, parts, strict=True):
+            self._of_block[block].append((field, name, first, last))
+
+    def encode(self, folded: Folded) -> dict[str, bytes]:
+        """Field → safetensors bytes, of the blocks and buffered rows that `folded` has."""
+        fields = {}
+        for block, values in folded.blocks.items():
+            base = self._layout.block_range(block)[0]
+            for field, name, start, stop in self._of_block[block]:
+                part = values[start - base : stop - base]
+                if field == name:
+                    part = part.reshape(self._layout.tensors[name][1])
+                fields[field] = safetensors.numpy.save({name: np.ascontiguousarray(part)})
+        for name, rows in (folded.rows or self._no_rows).items():
+            fields[name] = safetensors.numpy.save({name: np.ascontiguousarray(rows)})
+        return fields
+
+    def decode(self, fields: Mapping[str, bytes]) -> dict[str, Any]:
+        """Inverse of `encode`, of all blocks; raises KeyError or SafetensorError."""
+        rest = dict(fields)
+        tensors = {}
+        for name, parts in self._of_tensor.items():
+            shape = self._layout.tensors[name][1]
+            found: Sequence[Any] = [safetensors.numpy.load(rest.pop(part))[name].ravel() for part in parts]
+            tensors[name] = np.concatenate(found).reshape(shape) if found else np.zeros(shape)
+        for name, value in rest.items():
+            tensors[name] = safetensors.numpy.load(value)[name]
+        return tensors
+
+
+def _fields(partition: PartitionId) -> tuple[str, str, int]:
+    return partition.topic, partition.topic_id, partition.partition
