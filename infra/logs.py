@@ -43,8 +43,13 @@ def configure(debug: bool = False) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.DEBUG if debug else logging.INFO)
-    for name in NOISY:
-        logging.getLogger(name).setLevel(logging.INFO if debug else logging.ERROR)
+    if not debug:
+        handler.addFilter(_not_chatter)
+
+
+def _not_chatter(record: logging.LogRecord) -> bool:
+    """On the handler, because some of these libraries set the levels of their loggers themselves."""
+    return record.levelno >= logging.ERROR or record.name.partition(".")[0] not in NOISY
 
 
 def logger(**context: Any) -> Any:

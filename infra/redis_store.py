@@ -123,11 +123,13 @@ class RedisStore:
     async def _stage(self, staging: str, tensors: Mapping[str, bytes]) -> None:
         """Write all blocks under a key of their own, a few megabytes at a time."""
         chunk: dict[str, bytes] = {}
+        size = 0
         for name, value in tensors.items():
             chunk[name] = value
-            if sum(map(len, chunk.values())) >= CHUNK_BYTES:
+            size += len(value)
+            if size >= CHUNK_BYTES:
                 await cast(Any, self._redis.hset(staging, mapping=cast(Any, chunk)))
-                chunk = {}
+                chunk, size = {}, 0
         if chunk:
             await cast(Any, self._redis.hset(staging, mapping=cast(Any, chunk)))
         await self._redis.expire(staging, STAGING_SECONDS)

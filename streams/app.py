@@ -100,10 +100,11 @@ class Worker:
         if not self._stop.done():
             self._stop.set_exception(error)
 
-    async def _until_stopped(self, work: Awaitable[None]) -> None:
+    async def _until_stopped(self, work: Awaitable[Any]) -> None:
         """Wait for `work`, a stop or a failure, whichever comes first; raises failures."""
         task = asyncio.ensure_future(work)
-        await asyncio.wait({task, self._stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop: asyncio.Future[Any] = self._stop
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -117,10 +118,9 @@ class Worker:
         self._check_topics_unique()
         topics = await asyncio.to_thread(self._describe)
         redis = self.settings.redis
-        self._store = RedisStore(redis.url.get_secret_value(), redis.socket_timeout)
+        self._store = RedisStore(redis.url.get_secret_value(), redis.timeout)
         for name in self._names:
-            model = ModelWorker(name, self.settings.models[name], topics, self._store, self._clients)
-            model.start_offsets = lambda model=model: asyncio.to_thread(self._start_offsets, model)
+            model = ModelWorker(name, self.settings, topics, self._store)
             self.models[name] = model
             self._by_topic[model.settings.samples] = model
             await model.start(self._seek)
@@ -304,12 +304,6 @@ class Worker:
             if log.partitions != 1:
                 raise WorkerError(f"learning log {log.name}: has {log.partitions} partitions, expected 1")
         return found
-
-    def _start_offsets(self, model: ModelWorker) -> dict[int, int]:
-        with KafkaAdmin(self.settings.kafka) as admin:
-            if model.settings.start == "latest":
-                return admin.end_offsets(model.settings.samples)
-            return admin.start_offsets(model.settings.samples)
 
     def _bounds(self, partition: PartitionId) -> tuple[TopicInfo, int, int]:
         topic, number = partition.topic, partition.partition

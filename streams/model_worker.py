@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
-from typing import Any
 
-from infra.kafka_admin import TopicInfo
+from infra.kafka_admin import KafkaAdmin, TopicInfo
+from infra.kafka_clients import aiokafka_config
 from infra.logs import logger
-from infra.settings import ModelSettings
+from infra.settings import Settings
 from infra.store import CheckpointStore, StoreCorrupt, StoreUnavailable
-from models.model import Model, self_test_digest
+from models.model import Model
+from models.self_test import self_test_digest
 from streams.checkpoints import Checkpoints
 from streams.fold import Fold, check_genesis, genesis_value
 from streams.ingest import Ingest
@@ -39,21 +39,21 @@ class ModelWorker:
     def __init__(
         self,
         name: str,
-        settings: ModelSettings,
+        settings: Settings,
         topics: dict[str, TopicInfo],
         store: CheckpointStore,
-        clients: Callable[[], dict[str, Any]],
     ) -> None:
         self.name = name
-        self.settings = settings
+        self.settings = settings.models[name]
+        self._kafka = settings.kafka
         self.worker = str(uuid.uuid4())
         self.log = logger(model=name)
         self._topics = topics
         self._store = store
-        self._spec = settings.spec()
-        self._reader = LogReader(settings.learning_log, clients())
-        self._writer = LogWriter(settings.learning_log, clients())
-        self._output = Output(clients())
+        self._spec = self.settings.spec()
+        self._reader = LogReader(self.settings.learning_log, aiokafka_config(settings.kafka))
+        self._writer = LogWriter(self.settings.learning_log, aiokafka_config(settings.kafka))
+        self._output = Output(aiokafka_config(settings.kafka))
         self._self_test = ""
         self._saver: asyncio.Task[None] | None = None
         self._store_away_since: float | None = None
@@ -166,9 +166,16 @@ class ModelWorker:
                 f"model learned from {known[0].topic_id}); forget the model: gradstream reset {self.name}"
             )
         if not known:
-            starts = await self.start_offsets()
+            starts = await asyncio.to_thread(self._start_offsets)
             for partition in range(self.samples_topic().partitions):
                 await self.processor.open(self.partition_id(partition), starts[partition])
+
+    def _start_offsets(self) -> dict[int, int]:
+        """Where a fresh model opens the partitions."""
+        with KafkaAdmin(self._kafka) as admin:
+            if self.settings.start == "latest":
+                return admin.end_offsets(self.settings.samples)
+            return admin.start_offsets(self.settings.samples)
 
     # Saving
 
@@ -208,6 +215,3 @@ class ModelWorker:
                 await asyncio.wait_for(client.stop(), timeout=3)
             except TimeoutError:
                 self.log.warning("a Kafka client did not close in time", client=type(client).__name__)
-
-    start_offsets: Callable[[], Any]
-    """Set by the worker: the offsets at which a fresh model opens partitions (`start` in the settings)."""

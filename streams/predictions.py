@@ -26,7 +26,7 @@ class Message(NamedTuple):
 
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: list[tuple[str, bytes]] = []  # noqa: RUF012 - aiokafka takes nothing but a list; never changed
 
 
 class Output:

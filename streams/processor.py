@@ -371,4 +371,4 @@ def _ignore(task: asyncio.Task[None]) -> None:
 def _log_bytes(ingested: Ingested) -> int:
     """About what the samples take in the log."""
     rows = ingested.rows
-    return rows.numeric.nbytes + 14 * len(rows.indices) + 60 * len(rows)
+    return int(rows.numeric.nbytes) + 14 * len(rows.indices) + 60 * len(rows)

@@ -49,7 +49,8 @@ class Progress:
         seen[model.name] = (now, samples)
         rate = (samples - count) / max(now - before, 1e-9)
         recent = model.view.model.metrics()["recent"]
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in recent.items() if value is not None)
+        metrics = recent.items() if isinstance(recent, dict) else ()
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics if value is not None)
         lag = self._worker.lag(model)
         behind = "?" if lag is None else f"{lag:,}"
         learned = f"{model.fold.samples_learned:,}"

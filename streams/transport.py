@@ -119,22 +119,24 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             found = {TP(*tp): offset for tp, offset in error.args[0].items()}
             self.app.loop.call_soon_threadsafe(self.app.group.out_of_range, found)
             return {}
-        return self._number(consumer, active_partitions, records)
+        return self._number(consumer, records)
 
     def _number(
-        self, consumer: AIOKafkaConsumer, active: set[TP], records: Mapping[TopicPartition, Sequence[Any]]
+        self, consumer: AIOKafkaConsumer, records: Mapping[TopicPartition, Sequence[Any]]
     ) -> dict[TP, Fetched]:
         """Cut what was fetched into batches with the fetch positions before and after them."""
-        assignment = consumer._subscription.subscription.assignment
-        batches = {}
-        for tp in list(self._stands):
-            start, number = self._stands[tp]
-            state = assignment.tps.get(TopicPartition(*tp)) if assignment is not None else None
-            found = [] if state is None or state._position is None else records.get(TopicPartition(*tp), [])
+        subscription = consumer._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        batches: dict[TP, Fetched] = {}
+        if assignment is None or not assignment.active:
+            return batches
+        for tp, (start, number) in list(self._stands.items()):
+            key = TopicPartition(*tp)
+            state = assignment.state_value(key) if key in assignment.tps else None
             if state is None or state._position is None or state._position <= start:
                 continue
             stop = state._position
-            batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, found)
+            batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, records.get(key, ()))
             self._stands[tp] = (stop, number)
         return batches
 

@@ -11,8 +11,9 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.model import Model, Undo
+from models.model import Model
 from models.rows import Float64, Int64, Rows
+from models.undo import Undo
 from streams.fold import Fold
 from streams.log_format import LogRecord, PartitionId, Undecodable
 

@@ -1,0 +1,150 @@
+"""[models.NAME]: one model, its topics and what it learns."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from infra.settings_errors import Table, mistake, one_of, shown
+from infra.settings_features import EVERY_FEATURE, FeatureSettings
+from infra.settings_layers import UPDATE_KEYS
+from infra.settings_learning import LearnerSettings, OptimizerSettings, UpdateSettings
+from infra.settings_values import Topic, choice, duration, each, items, text
+from models.spec import ClassLabel, ModelSpec, Task
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+OUTPUTS = {
+    "predictions": "predictions",
+    "dead_letters": "dead-letters",
+    "learning_log": "learning-log",
+}
+"""The topics that a model writes: key → what follows the model's name and a dot by default."""
+
+_TASKS = ("regression", "binary", "multiclass")
+_LARGEST_CLASS = 2**53 - 1  # the largest integer that every JSON reader keeps exact
+
+
+_class_name = text("a class")
+
+
+def _class(value: Any) -> ClassLabel:
+    if isinstance(value, str):
+        return str(_class_name(value))
+    if not -_LARGEST_CLASS <= value <= _LARGEST_CLASS:
+        raise mistake(f"expected an integer between -(2^53 - 1) and 2^53 - 1, found {shown(value)}")
+    return bool(value) if isinstance(value, bool) else int(value)
+
+
+def _classes(value: object) -> tuple[ClassLabel, ...]:
+    kinds = {type(one) for one in items(value, "classes")}
+    if not kinds or len(kinds) > 1 or not kinds <= {str, int, bool}:
+        raise mistake(
+            f"expected classes that are all texts, all integers or all booleans, found {shown(value)}"
+        )
+    found = each(_class, value, "classes")
+    twice = [one for one, count in Counter(found).items() if count > 1]
+    if twice:
+        raise mistake(f"{shown(twice[0])} is given twice")
+    return tuple(found)
+
+
+class ModelSettings(Table):
+    """One model: what it reads and writes, and how it learns."""
+
+    also_allowed: ClassVar[tuple[str, ...]] = UPDATE_KEYS
+    not_written: ClassVar[frozenset[str]] = frozenset({"name"})
+
+    name: str
+    samples: Topic = Field(description="the topic with the samples")
+    predictions: Topic
+    dead_letters: Topic
+    learning_log: Topic
+    task: Annotated[Task, BeforeValidator(choice(*_TASKS))] = Field(description=one_of(_TASKS))
+    classes: Annotated[tuple[ClassLabel, ...] | None, BeforeValidator(_classes)] = None
+    learner: LearnerSettings = LearnerSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    update: UpdateSettings = UpdateSettings()
+    features: FeatureSettings | None = None
+    start: Annotated[Literal["earliest", "latest"], BeforeValidator(choice("earliest", "latest"))] = (
+        "earliest"
+    )
+    save_every: Annotated[float, BeforeValidator(duration("10ms", "1d"))] = 1.0
+    """Seconds between two checkpoints."""
+    learning_log_retention: Annotated[float, BeforeValidator(duration("1s", "36500d"))] = 30 * 86400.0
+    """Seconds for which the learning log is kept."""
+    on_hole: Annotated[Literal["stop", "skip"], BeforeValidator(choice("stop", "skip"))] = "stop"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_topics(cls, table: Any) -> Any:
+        if not isinstance(table, dict) or "name" not in table:
+            return table
+        return {key: f"{table['name']}.{ending}" for key, ending in OUTPUTS.items()} | table
+
+    @model_validator(mode="after")
+    def _classes_fit_the_task(self) -> ModelSettings:
+        classes = self.classes
+        if self.task == "regression" and classes is not None:
+            raise mistake(
+                "used by tasks 'binary' and 'multiclass' only; the task here is 'regression'", "classes"
+            )
+        if self.task == "multiclass" and (classes is None or len(classes) < 2):
+            found = "missing; " if classes is None else ""
+            raise mistake(f"{found}task 'multiclass' needs at least two classes", "classes")
+        if self.task == "binary" and classes is not None and len(classes) != 2:
+            raise mistake(f"task 'binary' has exactly two classes, found {len(classes)}", "classes")
+        return self
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> ModelSettings:
+        used = {comparable(self.samples): "samples"}
+        for key in OUTPUTS:
+            topic = getattr(self, key)
+            other = used.setdefault(comparable(topic), key)
+            if other != key:
+                raise mistake(f"{shown(topic)} is the topic of {other} already; expected another", key)
+        return self
+
+    def spec(self) -> ModelSpec:
+        """All that the fold reads, every default written out."""
+        classes = self.classes or ((0, 1) if self.task == "binary" else ())
+        return ModelSpec(
+            task=self.task,
+            features=EVERY_FEATURE if self.features is None else self.features.spec(),
+            classes=classes,
+            learner=self.learner.spec(),
+            optimizer=self.optimizer.spec(),
+            update=self.update.spec(),
+        )
+
+
+def comparable(topic: str) -> str:
+    """Kafka refuses a topic whose name differs from another's only in '.' against '_'."""
+    return topic.replace(".", "_")
+
+
+def named(models: object) -> object:
+    """The tables of [models] with each model's name put in; raises on a name that is not one."""
+    if not isinstance(models, dict):
+        raise mistake("expected tables [models.NAME]")
+    for name, table in models.items():
+        if not NAME.fullmatch(name):
+            raise mistake(
+                "not a model name; expected at most 63 of letters, digits, '.', '_' and '-', "
+                "beginning with a letter or a digit",
+                name,
+            )
+        if isinstance(table, dict) and "name" in table:
+            raise mistake(
+                "unknown key; the model's name stands in the table's head, [models.NAME]", name, "name"
+            )
+        if not isinstance(table, (dict, ModelSettings)):
+            raise mistake(f"expected a table, found {shown(table)}", name)
+    if not models:
+        raise mistake("none is declared; add a table [models.NAME] with samples and task")
+    return {
+        name: {**table, "name": name} if isinstance(table, dict) else table for name, table in models.items()
+    }

@@ -1,0 +1,74 @@
+"""A row's arrival: the scaler takes it in, it is scaled and encoded, and judged. No write to S."""
+
+from __future__ import annotations
+
+from models.kernels.jit import helper
+from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
+from models.kernels.step import (
+    ACCEPTED,
+    BAD_FEATURES,
+    BAD_GRADIENT,
+    BAD_LABEL,
+    BAD_SCORE,
+    BAD_WEIGHT,
+    explodes,
+)
+from models.learners.linear import raw_scores, row_explodes
+from models.losses import is_label, to_derivative, to_prediction
+from models.rows import Float64
+from models.scaling import LIMIT, multiply, scale, take_in
+
+
+@helper
+def encode(
+    plan: Plan, batch: Batch, i: int, scaler: Float64, stored: Stored, at: int, x: Float64, xat: int
+) -> None:
+    """Write row i, scaled with `scaler`, behind the stored rows, as row `at`."""
+    d = plan.columns
+    scale(scaler, 0, batch.numeric, i * d, d, plan.standard, x, xat)
+    multiply(plan.pairs, d, x, xat)
+    stored.labels[at] = batch.labels[i]
+    stored.weights[at] = batch.weights[i]
+    to = stored.indptr[at]
+    for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        c = batch.scaled_by[e]
+        stored.coordinates[to] = plan.dense + 1 + (batch.indices[e] & plan.mask)
+        stored.values[to] = batch.values[e] * x[xat + c] if c >= 0 else batch.values[e]
+        to += 1
+    stored.indptr[at + 1] = to
+
+
+@helper
+def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
+    """Whether row `at` would explode at the params as they are, before it may enter a batch or window."""
+    first, last = stored.indptr[at], stored.indptr[at + 1]
+    xat = at * plan.dense
+    raw_scores(
+        S, plan.weights, plan.outputs, plan.dense, stored.x, xat, stored.coordinates, stored.values,
+        first, last, first, scratch.scores, 0,
+    )  # fmt: skip
+    if explodes(scratch.scores, plan.outputs):
+        return BAD_SCORE
+    to_prediction(plan.task, plan.outputs, scratch.scores, 0)
+    to_derivative(plan.task, scratch.scores, 0, stored.labels[at])
+    if row_explodes(
+        stored.x, xat, plan.dense, stored.values, first, last,
+        scratch.scores, plan.outputs, stored.weights[at], LIMIT,
+    ):  # fmt: skip
+        return BAD_GRADIENT
+    return ACCEPTED
+
+
+@helper
+def prepare(S: Float64, plan: Plan, batch: Batch, i: int, stored: Stored, at: int, scratch: Scratch) -> int:
+    """New scaler and the encoded row, without a write to S; ACCEPTED or the reason to refuse."""
+    if not is_label(plan.task, plan.outputs, batch.labels[i]):
+        return BAD_LABEL
+    if not 0.0 <= batch.weights[i] <= LIMIT:
+        return BAD_WEIGHT
+    if not take_in(S, plan.scaler, batch.numeric, i * plan.columns, plan.columns, scratch.scaler):
+        return BAD_FEATURES
+    encode(plan, batch, i, scratch.scaler, stored, at, stored.x, at * plan.dense)
+    if plan.update == SAMPLE and batch.weights[i] > 0.0:
+        return ACCEPTED  # its step judges it
+    return judge_alone(S, plan, stored, at, scratch)

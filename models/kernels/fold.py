@@ -1,0 +1,143 @@
+"""The fold: rows in order, each predicted, then learned from (NUMERICS: "One sample").
+
+A row is prepared without a write to S, then committed whole or refused whole. Memory is never allocated
+here: when a row may need more than there is, the kernel returns, the caller grows it and calls again.
+"""
+
+from __future__ import annotations
+
+from models.kernels.arrival import prepare
+from models.kernels.commit import commit_rows, commit_step
+from models.kernels.jit import entry_point, helper
+from models.kernels.journal import put_run
+from models.kernels.plan import BATCH, SAMPLE, WINDOW, Batch, Plan, Scratch, Stored, UInt8
+from models.kernels.prequential import observe
+from models.kernels.serve import serve
+from models.kernels.step import ACCEPTED, gather, take_steps
+from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, SAMPLES
+from models.rows import Float64, Int64
+
+ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 5
+PROGRESS = 6
+"""Positions in, and length of, `progress`: next row, journal length, refusals, and what must grow to what."""
+
+
+@helper
+def _is_due(S: Float64, plan: Plan) -> bool:
+    """Whether the next labelled row brings a step."""
+    if plan.update == SAMPLE:
+        return True
+    if plan.update == BATCH:
+        return int(S[ROWS_END] - S[ROWS_FIRST]) + 1 >= plan.block_rows
+    return int(S[SAMPLES] + 1.0) % plan.stride == 0
+
+
+@helper
+def _first_of_step(S: Float64, plan: Plan, base: int, at: int) -> int:
+    """The first stored row of a step that ends with row `at`."""
+    if plan.update == SAMPLE:
+        return at
+    first = int(S[ROWS_FIRST]) - base
+    return max(first, at + 1 - plan.block_rows) if plan.update == WINDOW else first
+
+
+@helper
+def _needs_more(
+    plan: Plan, entries: int, due: bool, scratch: Scratch, capacity: int, journaling: bool, progress: Int64
+) -> bool:
+    """Whether a row whose step spans `entries` may need more memory; if so, `progress` says how much.
+
+    Bounds: every entry a coordinate of its own (never more than there are), three tensors, and all recent
+    bins scaled down.
+    """
+    slots, more = 0, False
+    if due:
+        slots = plan.dense + 1 + min(entries, plan.mask + 1)
+        if slots > scratch.touched.size:
+            progress[NEED_SLOTS], more = slots, True
+        if entries > scratch.entry_slots.size:
+            progress[NEED_ENTRIES], more = entries, True
+    if journaling:
+        bound = progress[JOURNAL] + 3 * (slots * plan.outputs + plan.columns) + 2 * BINS + 2
+        if bound > capacity:
+            progress[NEED_JOURNAL], more = bound, True
+    return more
+
+
+@helper
+def _weight(stored: Stored, start: int, stop: int) -> float:
+    total = 0.0
+    for i in range(start, stop):
+        total += stored.weights[i]
+    return total
+
+
+@entry_point(Plan, Batch, Stored, Scratch)
+def fold_rows(
+    S: Float64,
+    dirty: UInt8,
+    plan: Plan,
+    batch: Batch,
+    given: bool,
+    served: Float64,
+    learned_before: Int64,
+    refused_rows: Int64,
+    refused_codes: Int64,
+    stored: Stored,
+    base: int,
+    scratch: Scratch,
+    journaling: bool,
+    positions: Int64,
+    old: Float64,
+    progress: Int64,
+) -> None:
+    """Fold rows progress[ROW] … into S, until the end or until memory must grow (NEED_… above 0).
+
+    `served` is flat (n K,): read if `given`, else written. `stored` holds rows from absolute row `base` on
+    and has room for all of this batch. Unlabelled rows are only predicted.
+    """
+    for need in (NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES):
+        progress[need] = 0
+    for i in range(progress[ROW], batch.labels.size):
+        progress[ROW] = i
+        at = int(S[ROWS_END]) - base
+        start = _first_of_step(S, plan, base, at)
+        due = _is_due(S, plan)
+        entries = stored.indptr[at] - stored.indptr[start] + batch.indptr[i + 1] - batch.indptr[i]
+        if _needs_more(plan, entries, due, scratch, positions.size, journaling, progress):
+            return
+        learned_before[i] = int(S[SAMPLES])
+        if not given:
+            serve(S, plan, batch, i, scratch.z, served, i * plan.outputs)
+        if batch.labels[i] != batch.labels[i]:
+            continue
+
+        dirty[0] = 1
+        reason = prepare(S, plan, batch, i, stored, at, scratch)
+        n = 0
+        if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
+            n = gather(S, plan, stored, start, at + 1, scratch)
+            reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
+        if reason != ACCEPTED:
+            refused_rows[progress[REFUSALS]] = i
+            refused_codes[progress[REFUSALS]] = reason
+            progress[REFUSALS] += 1
+            S[REFUSED] += 1.0
+            if n > 0:  # the step as a whole: its rows go too, or they would refuse all that follow
+                S[ROWS_FIRST] = S[ROWS_END]
+            continue
+
+        length = progress[JOURNAL]
+        if n > 0:
+            length = commit_step(S, dirty, plan, scratch, n, positions, old, length, journaling)
+        length = put_run(
+            S, dirty, plan.scaler, scratch.scaler, 3 * plan.columns, positions, old, length,
+            journaling and plan.scaler >= plan.small_end,
+        )  # fmt: skip
+        commit_rows(S, plan, due)
+        S[SAMPLES] += 1.0
+        progress[JOURNAL] = observe(
+            S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
+            positions, old, length, journaling,
+        )  # fmt: skip
+    progress[ROW] = batch.labels.size

@@ -1,0 +1,65 @@
+"""How kernels are compiled: strict IEEE arithmetic, without the GIL, cached on disk.
+
+numba renews a cached kernel when the file of its entry point changes, not when a helper in another file
+does. A stale kernel would break the promise of equal bytes silently, so entry points are stamped with
+everything that they reach.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Without `_nrt` and `forceinline`, structs of arrays are counted and copied at every call: 8 × slower. The
+# price is that a kernel cannot allocate.
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
+
+
+def helper(function: F) -> F:
+    """A function that kernels call; compiled into them, never cached alone."""
+    return cast(F, numba.njit(forceinline=True, **_OPTIONS)(function))
+
+
+def entry_point(*structs: type) -> Callable[[F], F]:
+    """A kernel that Python calls. `structs` are the NamedTuple classes among its arguments."""
+
+    def decorate(function: F) -> F:
+        try:
+            kernel = numba.njit(cache=True, **_OPTIONS)(function)
+        except RuntimeError:  # nowhere to write a cache (read-only image): compile at each start
+            kernel = numba.njit(**_OPTIONS)(function)
+        cache_file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+        if cache_file is not None:
+            cache_file._source_stamp = fingerprint(function, structs)
+        return cast(F, kernel)
+
+    return decorate
+
+
+def fingerprint(function: Callable[..., Any], structs: tuple[type, ...] = ()) -> str:
+    """Hex digest of the byte code of a function and all that it reaches, constants and structs included."""
+    parts: dict[str, str] = {}
+    _collect(function, parts)
+    for struct in structs:
+        parts[f"struct {struct.__qualname__}"] = repr(getattr(struct, "_fields", ()))
+    return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
+
+
+def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
+    name = f"{function.__module__}.{function.__qualname__}"
+    if name in parts:
+        return
+    code = function.__code__
+    constants = [c for c in code.co_consts if c != function.__doc__]
+    parts[name] = repr((code.co_code, constants, code.co_names, code.co_varnames))
+    for reached in code.co_names:
+        value: Any = function.__globals__.get(reached)
+        if hasattr(value, "py_func"):
+            _collect(value.py_func, parts)
+        elif isinstance(value, int | float | str | tuple):
+            parts[f"{name}: {reached}"] = repr(value)

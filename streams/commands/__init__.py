@@ -1,0 +1,1 @@
+"""The subcommands of gradstream, one module each. Nothing heavy is imported before a command runs."""

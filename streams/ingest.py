@@ -1,0 +1,218 @@
+"""Kafka records to encoded samples or dead letters.
+
+The fast path decodes each value straight into a struct of the model's declared features and turns columns of
+structs into arrays. Whatever it cannot take, or cannot be sure of, gets a careful look of its own
+(streams.ingest_validator), which finds it valid after all or says what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from models.encoding_readable import MAX_SAMPLE_BYTES
+from models.features import Encoder
+from models.rows import Float64, Int64, Rows
+from models.spec import ModelSpec
+from streams.dead_letters import InvalidRecord
+from streams.ingest_labels import Labels
+from streams.ingest_validator import MAX_TIMESTAMP, MIN_TIMESTAMP, Validator, milliseconds
+from streams.records import DeadLetter, Record, Sample
+
+CHUNK = 1_000
+"""Records that are decoded together: their objects stay in the processor's cache."""
+
+SURELY_SMALL = 16 * 1024
+"""Bytes of JSON that cannot become a sample too large for the log: an entry takes at least two of them."""
+
+_Columns = tuple[Float64, Float64, Int64]
+"""Labels, weights, timestamps."""
+
+
+@dataclass(slots=True)
+class Ingested:
+    """What came of the records of one fetched batch.
+
+    ids, keys and rows are those of the valid samples, labelled or not, in the records' order; dead are the
+    others. A sample's own offset is in rows.offsets.
+    """
+
+    topic: str
+    partition: int
+    ids: list[str]
+    keys: list[bytes | None]
+    rows: Rows
+    dead: list[DeadLetter]
+
+
+class _Doubtful(Exception):
+    """Something that the fast path leaves to the validator."""
+
+
+class Ingest:
+    """Decodes and encodes the samples of one model."""
+
+    def __init__(self, model_name: str, spec: ModelSpec) -> None:
+        self.model = model_name
+        self.spec = spec
+        self.encoder = Encoder(spec.features)
+        self._labels = Labels(spec)
+        self._validator = Validator(self.encoder, self._labels)
+        sample_type: Any = Sample
+        decoder = msgspec.json.Decoder(sample_type[self.encoder.features_type, self._labels.type])
+        self._decode = decoder.decode
+        self._sizes_vary = spec.features.others == "include"
+
+    def decode(self, topic: str, partition: int, records: Sequence[Record]) -> Ingested:
+        """Encode the valid samples among records of one partition, in order; the rest are dead letters."""
+        chunks = [
+            self._chunk(topic, partition, records[start : start + CHUNK])
+            for start in range(0, len(records), CHUNK)
+        ] or [self._chunk(topic, partition, records)]
+        if len(chunks) == 1:
+            return chunks[0]
+        return Ingested(
+            topic,
+            partition,
+            ids=[one for chunk in chunks for one in chunk.ids],
+            keys=[one for chunk in chunks for one in chunk.keys],
+            rows=Rows.concatenate([chunk.rows for chunk in chunks]),
+            dead=[one for chunk in chunks for one in chunk.dead],
+        )
+
+    def sample(self, value: bytes | None) -> Sample[Any, Any]:
+        """The sample in one record's value; raises InvalidRecord with what is wrong."""
+        return self._validator.sample(value)
+
+    def _chunk(self, topic: str, partition: int, records: Sequence[Record]) -> Ingested:
+        values = [record.value for record in records]
+        samples, decoded = self._parse(values)
+        dead: list[DeadLetter] = []
+        certain = decoded and self._certain(samples, values)
+        columns = self._columns(samples, records) if certain else None
+        if columns is None:
+            samples, records, dead = self._sift(samples, records)
+            columns = self._columns(samples, records)
+            if columns is None:  # the validator has taken what the fast path would not
+                raise AssertionError(f"{topic}-{partition}: a sample is both valid and not")
+        labels, weights, timestamps = columns
+        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+        ids: list[Any] = [sample.id for sample in samples]
+        if None in ids:
+            default = f"{topic}-{partition}-"
+            found = zip(ids, records, strict=True)
+            ids = [f"{default}{record.offset}" if one is None else one for one, record in found]
+        features = [sample.features for sample in samples]
+        rows = self.encoder.encode(features, labels, weights, timestamps, offsets)
+        return Ingested(topic, partition, ids, [record.key for record in records], rows, dead)
+
+    def _parse(self, values: list[bytes | None]) -> tuple[list[Any], bool]:
+        """Decoded samples, None where that failed; and whether none failed."""
+        decode = self._decode
+        samples: list[Any] = []
+        append = samples.append
+        decoded = True
+        for value in values:
+            try:
+                append(decode(value))  # type: ignore[arg-type]
+            except Exception:  # whatever it is, the validator says it in its own words
+                append(None)
+                decoded = False
+        return samples, decoded
+
+    def _certain(self, samples: list[Any], values: list[bytes | None]) -> bool:
+        """Whether decoding has told all that there is to be told about bytes and features."""
+        return (
+            (self.encoder.is_struct or all(self.encoder.fits(sample.features) for sample in samples))
+            and not self._any_large(values)
+            and _all_utf8(values)
+        )
+
+    def _any_large(self, values: list[bytes | None]) -> bool:
+        return self._sizes_vary and any(value is not None and len(value) > SURELY_SMALL for value in values)
+
+    def _columns(self, samples: Sequence[Any], records: Sequence[Record]) -> _Columns | None:
+        """Labels, weights and event times (n,), or None if any of them is not certain to be valid."""
+        try:
+            return (
+                self._labels.encode([sample.label for sample in samples]),
+                _weights([sample.weight for sample in samples]),
+                _timestamps([sample.timestamp for sample in samples], records),
+            )
+        except (KeyError, OverflowError, _Doubtful):
+            return None
+
+    def _sift(
+        self, samples: list[Any], records: Sequence[Record]
+    ) -> tuple[list[Any], list[Record], list[DeadLetter]]:
+        """Look at each record alone: the valid samples, their records, and letters for the rest."""
+        valid: list[Any] = []
+        kept: list[Record] = []
+        dead: list[DeadLetter] = []
+        for sample, record in zip(samples, records, strict=True):
+            try:
+                if sample is None or not self._surely_valid(sample, record.value):
+                    sample = self._validator.sample(record.value)
+            except InvalidRecord as error:
+                dead.append(DeadLetter.of(record, error))
+            else:
+                valid.append(sample)
+                kept.append(record)
+        return valid, kept, dead
+
+    def _surely_valid(self, sample: Sample[Any, Any], value: bytes | None) -> bool:
+        """Whether a decoded sample needs no careful look."""
+        weight, time = sample.weight, sample.timestamp
+        if not self._labels.is_known(sample.label) or not (weight is None or weight >= 0):
+            return False
+        if time is not None and not MIN_TIMESTAMP <= _milliseconds(time) <= MAX_TIMESTAMP:
+            return False
+        if self._any_large([value]) and self.encoder.encoded_bytes(sample.features) > MAX_SAMPLE_BYTES:
+            return False
+        return self.encoder.fits(sample.features) and _all_utf8([value])
+
+
+def _all_utf8(values: list[bytes | None]) -> bool:
+    """msgspec does not look into texts that it skips, but a value that is not UTF-8 is not JSON."""
+    try:
+        together = b"\n".join(values)  # type: ignore[arg-type]
+        return together.isascii() or bool(together.decode())
+    except (TypeError, UnicodeDecodeError):
+        return False
+
+
+def _milliseconds(time: datetime | int) -> int:
+    return time if isinstance(time, int) else milliseconds(time)
+
+
+def _weights(weights: list[float | None]) -> Float64:
+    """(n,) null counts as 1; raises _Doubtful for a negative one."""
+    try:
+        found = np.fromiter(weights, np.float64, len(weights))
+    except TypeError:
+        found = np.array([1.0 if weight is None else weight for weight in weights])
+    if len(found) and found.min() < 0:
+        raise _Doubtful
+    return found
+
+
+def _timestamps(given: list[datetime | int | None], records: Sequence[Record]) -> Int64:
+    """(n,) ms since 1970: the sample's own, else the record's; raises _Doubtful for one out of range."""
+    n = len(given)
+    if given.count(None) == n:
+        return np.fromiter((record.timestamp for record in records), np.int64, n)
+    times = np.empty(n, dtype=np.int64)
+    for i, (time, record) in enumerate(zip(given, records, strict=True)):
+        if time is None:
+            times[i] = record.timestamp
+            continue
+        own = _milliseconds(time)
+        if not MIN_TIMESTAMP <= own <= MAX_TIMESTAMP:
+            raise _Doubtful
+        times[i] = own
+    return times

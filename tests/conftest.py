@@ -1,0 +1,56 @@
+"""Fixtures that all tests share. The servers start with the first test that asks for them, and only then."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.servers import Servers, running_servers
+
+if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient
+
+INTEGRATION = Path(__file__).parent / "integration"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # kafka-python reads its protocol schemas with functions that Python 3.11 deprecated and 3.13 took back.
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if INTEGRATION in item.path.parents or "servers" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.integration)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """A real Kafka and a real Redis, shared by the session: use fresh names, expect others' topics."""
+    with running_servers(tmp_path_factory.mktemp("servers")) as running:
+        yield running
+
+
+@pytest.fixture
+def unique_name() -> str:
+    """A name that no other test uses, fit for topics, groups, models and keys."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def topic_name(unique_name: str) -> str:
+    """The name of a topic that does not exist yet."""
+    return f"{unique_name}.samples"
+
+
+@pytest.fixture
+def kafka_admin(servers: Servers) -> Iterator[KafkaAdminClient]:
+    """An admin client of the session's Kafka."""
+    from kafka.admin import KafkaAdminClient
+
+    with KafkaAdminClient(bootstrap_servers=servers.kafka) as admin:
+        yield admin
