@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import logging
 import os
 import signal
 import time
@@ -45,6 +46,7 @@ class WorkerError(GradstreamError):
 class FaustApp(faust.App):  # type: ignore[misc]
     """A Faust app on the batch transport; `group` is the worker behind it."""
 
+    logger = logging.getLogger("faust.app")  # mode would name it after this module: the log is ours
     group: Worker
 
     def _new_transport(self) -> BatchTransport:

@@ -16,9 +16,11 @@ fetched before a seek and arrives after it is told from what follows.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -28,6 +30,7 @@ from faust.types import TP, ConsumerMessage
 
 from streams.processor import Fetched
 
+LOGGER = logging.getLogger("faust.transport")  # mode would name it after this module: the log is ours
 RECORDS_A_BATCH = 4000
 FETCH_WAIT_MS = 100
 FETCH_BYTES = 1024 * 1024
@@ -67,6 +70,8 @@ class BatchSchema(Schema):  # type: ignore[misc]
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that fetches: aiokafka's consumer, and which seek each partition stands after."""
+
+    logger = LOGGER
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -144,6 +149,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Yields one message a fetched batch, and leaves offsets to the group's fold."""
 
+    logger = LOGGER
     _thread: BatchConsumerThread
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -151,7 +157,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._drop = asyncio.Event()
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
-        return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        loop = uvloop.new_event_loop()
+        return BatchConsumerThread(self, loop=self.loop, thread_loop=loop, beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to the fold's offset (and not to Kafka's committed one)."""
