@@ -42,7 +42,7 @@ def configure(debug: bool = False) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    root.setLevel(logging.INFO)
     if not debug:
         handler.addFilter(_not_chatter)
 

@@ -149,7 +149,7 @@ class CrossMemo(Memo):
 
 
 def cross_name(parts: Sequence[tuple[str, bool]], values: Sequence[Present]) -> str:
-    """`origin=JFK*dest=LAX`; parts: (feature, whether categorical) as declared; values: the categorical ones'."""
+    """`origin=JFK*dest=LAX`; parts: (feature, whether categorical); values: those of the categorical."""
     following = iter(values)
     return "*".join(
         f"{name}={category_text(next(following))}" if categorical else name for name, categorical in parts

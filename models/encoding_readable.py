@@ -45,15 +45,12 @@ def hashed_pairs(spec: FeatureSpec, plain: Mapping[str, Any]) -> Iterator[tuple[
 
 
 def _undeclared_pairs(declared: set[str], plain: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in plain.items():
-        if value is None or name in declared:
-            continue
-        if isinstance(value, str):
-            yield f"{name}={value}", 1.0
-        elif isinstance(value, list):
+    taken = [(name, value) for name, value in plain.items() if value is not None and name not in declared]
+    yield from ((name, float(value)) for name, value in taken if not isinstance(value, str | list))
+    yield from ((f"{name}={value}", 1.0) for name, value in taken if isinstance(value, str))
+    for name, value in taken:
+        if isinstance(value, list):
             yield from ((f"{name}[{i}]", float(item)) for i, item in enumerate(value))
-        else:
-            yield name, float(value)
 
 
 def encoded_bytes(spec: FeatureSpec, plain: Mapping[str, Any]) -> int:

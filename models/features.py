@@ -111,7 +111,7 @@ class Encoder:
         """Encode n feature objects; the arrays (n,) go into the rows as they are.
 
         The entries of a row are: categorical features as declared, crosses as declared, then undeclared
-        features as they stand in the sample.
+        numbers, texts and lists, each as they stand in the sample.
         """
         n = len(features)
         numeric, categories = self._split(features)
@@ -219,12 +219,8 @@ _Entries = tuple[Int64, npt.NDArray[Any], Float64, npt.NDArray[np.int16]]
 
 
 def _matrix(rows: list[tuple[Any, ...]], n: int, d: int) -> Float64:
-    """(n, d) float64, None → NaN, True → 1."""
-    try:
-        flat = np.fromiter(chain.from_iterable(rows), np.float64, n * d)
-    except TypeError:  # a null: numpy's slower conversion takes None as NaN
-        flat = np.array(list(chain.from_iterable(rows)), dtype=np.float64)
-    return flat.reshape(n, d)
+    """(n, d) float64; numpy reads None as NaN and True as 1."""
+    return np.fromiter(chain.from_iterable(rows), np.float64, n * d).reshape(n, d)
 
 
 def _column(column: Sequence[Any], size: int | None) -> Float64:

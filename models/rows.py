@@ -61,7 +61,7 @@ class Rows:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
-        """All rows of `parts`, in order, without names. At least one part."""
+        """All rows of `parts`, in order, and all their names. At least one part."""
         if len(parts) == 1:
             return parts[0]
         starts = np.cumsum([0] + [int(part.indptr[-1]) for part in parts])
@@ -76,6 +76,7 @@ class Rows:
             weights=np.concatenate([part.weights for part in parts]),
             timestamps=np.concatenate([part.timestamps for part in parts]),
             offsets=np.concatenate([part.offsets for part in parts]),
+            names={hash_: name for part in parts for hash_, name in part.names.items()},
         )
 
     def slice(self, start: int, stop: int) -> Rows:

@@ -32,7 +32,7 @@ from streams.learning_log import LogError
 from streams.log_format import PartitionId
 from streams.model_worker import ModelWorker
 from streams.progress import Progress
-from streams.transport import BatchConsumer, BatchSchema, BatchTransport
+from streams.transport import BatchConsumer, BatchSchema, BatchTransport, NoTables
 
 BATCHES_BUFFERED = 4
 FINISH_SECONDS = 5.0
@@ -184,7 +184,7 @@ class Worker:
             "group_id": self.group_id,
             "group_instance_id": settings.group_instance_id,
             "session_timeout_ms": int(settings.session_timeout * 1000),
-            "heartbeat_interval_ms": int(min(settings.session_timeout / 4, 3.0) * 1000),
+            "heartbeat_interval_ms": int(_heartbeat(settings.session_timeout) * 1000),
             "rebalance_timeout_ms": 60_000,
             "max_poll_interval_ms": 600_000,
         }
@@ -332,9 +332,10 @@ class Worker:
             stream_wait_empty=False,
             stream_buffer_maxsize=BATCHES_BUFFERED,
             broker_session_timeout=self.settings.session_timeout,
-            broker_heartbeat_interval=min(self.settings.session_timeout / 4, 3.0),
+            broker_heartbeat_interval=_heartbeat(self.settings.session_timeout),
             broker_commit_interval=2.0,
             agent_supervisor="mode.supervisors:CrashingSupervisor",
+            TableManager=NoTables,
             loop=asyncio.get_running_loop(),
         )
         app.group = self
@@ -419,3 +420,8 @@ class Worker:
 async def _zero() -> int:
     """A partition that was added after the model began opens at 0 (rule 14)."""
     return 0
+
+
+def _heartbeat(session_timeout: float) -> float:
+    """Seconds between heartbeats: a rebalance is noticed at the next one, so once a second at least."""
+    return min(session_timeout / 6, 1.0)

@@ -24,7 +24,7 @@ from models.errors import SpecError
 from models.layout import Layout
 from models.model import Folded
 from models.spec import ModelSpec
-from streams.fold import Refused
+from streams.fold import Refused, check_genesis
 from streams.log_format import PartitionId
 from streams.view import View
 
@@ -55,8 +55,11 @@ class Checkpoints:
             if await self._save(self._since) == "full":
                 await self._save(None)
 
-    async def load(self) -> bool:
-        """Take the stored state over; False if there is none. Raises StoreCorrupt."""
+    async def load(self, self_test: str) -> bool:
+        """Take the stored state over; False if there is none.
+
+        Raises StoreCorrupt, and GenesisError where it is the state of another specification or kernel.
+        """
         found = await self._store.load(self._name)
         if found is None:
             return False
@@ -65,6 +68,7 @@ class Checkpoints:
                 f"model {self._name}: its checkpoint belongs to a learning log that was deleted or made again; "
                 f"forget the model: gradstream reset {self._name}"
             )
+        check_genesis(found.text.get("genesis", "").encode(), self._spec, self_test, self._name)
         try:
             self._take_over(found)
         except (KeyError, ValueError, TypeError, SpecError, SafetensorError, msgspec.MsgspecError) as error:
@@ -74,10 +78,6 @@ class Checkpoints:
         self._view.model.take_dirty()
         self._since = found.log_offset
         return True
-
-    def genesis(self, text: Mapping[str, str]) -> bytes:
-        """The copy of the genesis record in a checkpoint's readable fields."""
-        return text["genesis"].encode()
 
     def digest(self) -> str:
         """Digest of the whole state without what is pending."""

@@ -40,8 +40,19 @@ COMMANDS: dict[str, tuple[str, str]] = {
 """Name → (module:attribute, help)."""
 
 
+class ReaderGone(Exception):
+    """Nobody reads our output any more. Not an OSError, because click would exit 1 for it."""
+
+
 class LazyGroup(click.Group):
     """The subcommands of COMMANDS, each imported when it is asked for."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the subcommand; a closed pipe is told apart from failures."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All names, in the order of the table."""
@@ -176,7 +187,7 @@ def _guarded(call: Callable[[], int], invocation: Invocation) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         return 130
-    except BrokenPipeError:  # the reader of our output has enough, as `head` after ten lines
+    except (BrokenPipeError, ReaderGone):  # the reader of our output has enough, as `head` after ten lines
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except GradstreamError as error:

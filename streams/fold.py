@@ -155,8 +155,8 @@ def check_genesis(found: bytes, spec: ModelSpec, self_test: str, name: str) -> N
         differences = ["the genesis record is not readable"]
     if differences:
         raise GenesisError(
-            f"model {name}: its learning log was begun with another setting: {differences[0]}"
-            + (f" (and {len(differences) - 1} more)" if len(differences) > 1 else "")
+            f"model {name}: its learning log was begun with other settings: {', '.join(differences[:3])}"
+            + (f" (and {len(differences) - 3} more)" if len(differences) > 3 else "")
             + f"; put it back, choose a new model name, or forget the model: gradstream reset {name}"
         )
 

@@ -192,10 +192,8 @@ def _milliseconds(time: datetime | int) -> int:
 
 def _weights(weights: list[float | None]) -> Float64:
     """(n,) null counts as 1; raises _Doubtful for a negative one."""
-    try:
-        found = np.fromiter(weights, np.float64, len(weights))
-    except TypeError:
-        found = np.array([1.0 if weight is None else weight for weight in weights])
+    found = np.fromiter(weights, np.float64, len(weights))
+    found[np.isnan(found)] = 1.0  # numpy reads None as NaN, and JSON has no other NaN
     if len(found) and found.min() < 0:
         raise _Doubtful
     return found

@@ -45,7 +45,7 @@ def _parse(text: str) -> Any:
         found = json.loads(text, parse_int=_integer, parse_float=_number, parse_constant=constant)
     except json.JSONDecodeError as error:
         around = text[error.pos : error.pos + SHOWN_LENGTH + 1]
-        what = f"got {shown(around)}" if around else "got an end"
+        what = f"got {shown(around)}" if around else "got the end"
         raise NotJson(
             f"value: expected a JSON object, {what} at character {error.pos} ({error.msg.lower()})"
         ) from None

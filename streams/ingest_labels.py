@@ -54,10 +54,7 @@ class Labels:
         """(n,) numbers of decoded labels, None → NaN; raises KeyError for one that is no class."""
         if self._by_class:
             return np.fromiter(map(self._numbers.__getitem__, labels), np.float64, len(labels))
-        try:
-            return np.fromiter(labels, np.float64, len(labels))
-        except TypeError:  # a None: numpy's slower conversion takes it as NaN
-            return np.array(labels, dtype=np.float64)
+        return np.fromiter(labels, np.float64, len(labels))  # numpy reads None as NaN
 
     def is_known(self, label: Any) -> bool:
         """Whether `encode` takes a decoded label."""

@@ -21,7 +21,7 @@ from models.errors import GradstreamError
 from streams.log_format import LogRecord, envelope, parse_record
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
-FETCH_WAIT_MS = 500
+FETCH_WAIT_MS = 100  # a question for the log's end waits behind a fetch on the same connection
 RECORDS_A_RUN = 200
 
 
@@ -52,14 +52,13 @@ class LogReader:
             max_partition_fetch_bytes=2 * MAX_RECORD_BYTES,
         )
 
-    async def start(self, offset: int) -> None:
-        """Connect and stand before `offset`."""
+    async def start(self) -> None:
+        """Connect; `stand` comes next."""
         await self._consumer.start()
-        self._consumer.assign([self._tp])
-        self._consumer.seek(self._tp, offset)
 
-    def seek(self, offset: int) -> None:
-        """Stand before another offset."""
+    def stand(self, offset: int) -> None:
+        """Read from `offset` on."""
+        self._consumer.assign([self._tp])
         self._consumer.seek(self._tp, offset)
 
     async def bounds(self) -> tuple[int, int]:

@@ -85,7 +85,7 @@ class ModelWorker:
         log_topic_id = self._topics[self.settings.learning_log].topic_id
         self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
         await self._store.register(self.name)
-        loaded = await self.checkpoints.load()
+        loaded = await self.checkpoints.load(self._self_test)
         await self._writer.start()
         await self._output.start()
         await self._stand_in_log(fold, loaded)
@@ -100,7 +100,7 @@ class ModelWorker:
     async def _stand_in_log(self, fold: Fold, loaded: bool) -> None:
         """Rule 17: the checkpoint must stand inside the log, behind the record that it names."""
         topic, offset = self.settings.learning_log, fold.log_offset
-        await self._reader.start(offset)
+        await self._reader.start()
         start, end = await self._reader.bounds()
         forget = f"forget the model: gradstream reset {self.name}"
         if not loaded and start > 0:
@@ -109,12 +109,12 @@ class ModelWorker:
             raise LogGone(f"{topic}: ends at {end}, before the checkpoint's offset {offset} (truncated?); {forget}")
         if offset < start:
             raise LogGone(f"{topic}: begins at {start}, after the checkpoint's offset {offset}; {forget}")
+        self._reader.stand(max(offset - 1, start))
         if offset > start:
-            self._reader.seek(offset - 1)
-            before = (await self._next_run())[0]
+            before, *rest = await self._next_run()
             if (before.offset, before.worker, before.seq) != (offset - 1, fold.last_worker, fold.last_seq):
                 raise LogGone(f"{topic}: the record at offset {offset - 1} is not the checkpoint's; {forget}")
-            self._reader.seek(offset)
+            self._fold_run(rest)
 
     async def _fold_to_end(self, fold: Fold) -> None:
         """Fold until the rest of the log is a matter of less than a second (rule 8)."""

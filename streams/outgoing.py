@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from models.rows import Float64, Int64
 from streams.ingest import Ingested
 from streams.log_format import PartitionId
-from streams.predictions import Message, Output
+from streams.predictions import Output
 from streams.records import PredictionEncoder, dead_letter_headers
 
 if TYPE_CHECKING:
@@ -37,16 +37,15 @@ class Outgoing:
         values = self._encoder.encode(
             ingested.ids, served, learned_before, partition.topic, partition.partition, ingested.rows.offsets
         )
-        predictions = [Message(key, value) for key, value in zip(ingested.keys, values, strict=True)]
-        letters = [
-            Message(
-                dead.record.key,
-                dead.record.value,
-                dead_letter_headers(dead, partition.topic, partition.partition, self._model),
-            )
-            for dead in ingested.dead
-        ]
+        dead = ingested.dead
+        headers = [dead_letter_headers(d, partition.topic, partition.partition, self._model) for d in dead]
         await asyncio.gather(
-            self._output.deliver(self._predictions, partition.partition, predictions),
-            self._output.deliver(self._dead_letters, partition.partition, letters),
+            self._output.deliver(self._predictions, partition.partition, ingested.keys, values),
+            self._output.deliver(
+                self._dead_letters,
+                partition.partition,
+                [d.record.key for d in dead],
+                [d.record.value for d in dead],
+                headers,
+            ),
         )

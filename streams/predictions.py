@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -21,16 +22,8 @@ class DeliveryFailed(GradstreamError):
     """Kafka did not take a prediction or a dead letter, after all retries."""
 
 
-class Message(NamedTuple):
-    """One record to be sent."""
-
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]] = []  # noqa: RUF012 - aiokafka takes nothing but a list; never changed
-
-
 class Output:
-    """An idempotent producer whose unit is a list of messages for one topic partition."""
+    """An idempotent producer whose unit is a list of records for one topic partition."""
 
     def __init__(self, client_config: dict[str, Any]) -> None:
         self._producer = AIOKafkaProducer(
@@ -51,39 +44,51 @@ class Output:
         """Send what is left and close."""
         await self._producer.stop()
 
-    async def deliver(self, topic: str, partition: int, messages: Sequence[Message]) -> None:
-        """Send messages in order, and wait until all in-sync replicas have them.
+    async def deliver(
+        self,
+        topic: str,
+        partition: int,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Sequence[list[tuple[str, bytes]]] | None = None,
+    ) -> None:
+        """Send n records in order, and wait until all in-sync replicas have them.
 
         Calls for one partition are sent in the order of the calls. Raises DeliveryFailed.
         """
-        if not messages:
+        if not values:
             return
         waiting: list[asyncio.Future[Any]] = []
         try:
             async with self._order[topic, partition]:
-                for batch in self._batches(messages):
+                for batch in self._batches(keys, values, headers or repeat([])):
                     waiting.append(await self._producer.send_batch(batch, topic, partition=partition))
             for future in waiting:
                 await future
-        except (KafkaError, OSError, asyncio.TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError) as error:
             for future in waiting:
                 future.cancel()
             raise DeliveryFailed(
-                f"topic {topic}, partition {partition}: Kafka did not take {len(messages)} messages: "
+                f"topic {topic}, partition {partition}: Kafka did not take {len(values)} records: "
                 f"{type(error).__name__}: {error}"
             ) from error
 
-    def _batches(self, messages: Sequence[Message]) -> list[Any]:
+    def _batches(
+        self,
+        keys: Sequence[bytes | None],
+        values: Sequence[bytes | None],
+        headers: Iterable[list[tuple[str, bytes]]],
+    ) -> list[Any]:
+        """Record batches of about BATCH_BYTES; a record that is larger alone gets one of its own."""
         now = int(time.time() * 1000)
         batch = self._producer.create_batch()
         batches = [batch]
         append = batch.append
-        for key, value, headers in messages:
-            if append(key=key, value=value, timestamp=now, headers=headers) is None:
-                batch.close()
+        for key, value, own in zip(keys, values, headers, strict=False):
+            if append(timestamp=now, key=key, value=value, headers=own) is None:
                 batch = self._producer.create_batch()
                 batches.append(batch)
                 append = batch.append
-                append(key=key, value=value, timestamp=now, headers=headers)
+                append(timestamp=now, key=key, value=value, headers=own)
         batch.close()
         return batches

@@ -192,6 +192,7 @@ class Processor:
     ) -> None:
         ingested = self._ingest.decode(partition.topic, partition.partition, records)
         if _log_bytes(ingested) > MAX_DATA_BYTES and len(records) > 1:
+            self._ingest.encoder.unname(ingested.rows.names)
             half = len(records) // 2
             middle = records[half].offset
             self._process(partition, start, middle, records[:half])

@@ -6,6 +6,7 @@ of faust-streaming 0.15.3 and aiokafka 0.14 are used; tests/streams/test_transpo
 
 - App._new_transport, Transport.Consumer, Consumer._new_consumer_thread, Consumer.getmany,
   Consumer._drain_messages, Consumer.seek_to_committed, Consumer._filter_committable_offsets, Consumer.ack;
+- TableManager.on_start;
 - AIOKafkaConsumerThread._create_worker_consumer and ._fetch_records;
 - AIOKafkaConsumer._fetcher, ._subscription, ._coordinator.
 
@@ -25,6 +26,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust import Schema
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -247,6 +249,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, offset in self.app.group.committable().items()
             if committed[tp] is None or offset > committed[tp]
         }
+
+
+class NoTables(TableManager):  # type: ignore[misc]
+    """Faust's table manager without the second that it waits for tables: this app has none."""
+
+    async def on_start(self) -> None:
+        """Let the conductor subscribe."""
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]

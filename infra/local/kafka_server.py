@@ -50,6 +50,9 @@ def write_settings(home: Path, port: int, controller_port: int) -> None:
         "transaction.state.log.num.partitions": 4,
         "share.coordinator.state.topic.replication.factor": 1,
         "share.coordinator.state.topic.min.isr": 1,
+        # After kill -9 a new start waits until the old registration has expired.
+        "broker.session.timeout.ms": 3000,
+        "broker.heartbeat.interval.ms": 500,
         # For a laptop's few cores and a heap of 512 MB; the default cleaner buffer alone takes 128 MB of it.
         "num.network.threads": 2,
         "num.io.threads": 4,
@@ -62,7 +65,8 @@ def write_settings(home: Path, port: int, controller_port: int) -> None:
 
 def command(java: Path, class_path: list[Path], home: Path) -> list[str]:
     """The command line of the server whose settings lie in `home`."""
-    return [*_java(java, class_path, home, heap="512m"), "kafka.Kafka", str(home / "server.properties")]
+    options = ["-Xmx512m", "-XX:+ExitOnOutOfMemoryError"]
+    return [*_java(java, class_path, home, options), "kafka.Kafka", str(home / "server.properties")]
 
 
 def cluster_id(home: Path) -> str | None:
@@ -85,10 +89,10 @@ def format_data(java: Path, class_path: list[Path], home: Path) -> None:
     shutil.rmtree(home / "data", ignore_errors=True)  # of a format that was interrupted
     # Kafka writes its ids like this too; one that begins with a dash would be read as an option.
     new_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
-    tool = [*_java(java, class_path, home, heap="128m"), "kafka.tools.StorageTool", "format", "--standalone"]
-    arguments = ["--cluster-id", new_id, "--config", str(home / "server.properties")]
+    quick_start = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    tool = [*_java(java, class_path, home, quick_start), "kafka.tools.StorageTool", "format", "--standalone"]
     result = subprocess.run(
-        [*tool, *arguments],
+        [*tool, "--cluster-id", new_id, "--config", str(home / "server.properties")],
         cwd=home,
         capture_output=True,
         text=True,
@@ -139,8 +143,14 @@ def _string(answer: bytes, at: int) -> tuple[str | None, int]:
     return (None if length < 0 else answer[at + 2 : end].decode()), end
 
 
-def _java(java: Path, class_path: list[Path], home: Path, heap: str) -> list[str]:
+def _java(java: Path, class_path: list[Path], home: Path, options: list[str]) -> list[str]:
     jars = ":".join(str(path) for path in class_path)
     log4j = (home / "log4j2.properties").as_uri()
-    options = [f"-Xmx{heap}", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"]
-    return [str(java), *options, f"-Dlog4j2.configurationFile={log4j}", "-cp", jars]
+    return [
+        str(java),
+        *options,
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={log4j}",
+        "-cp",
+        jars,
+    ]

@@ -104,7 +104,12 @@ def console(stderr: bool = False) -> Console:
 
     terminal = (sys.stderr if stderr else sys.stdout).isatty()
     return Piped(
-        stderr=stderr, width=None if terminal else PIPE_WIDTH, highlight=False, soft_wrap=not terminal
+        stderr=stderr,
+        width=None if terminal else PIPE_WIDTH,
+        soft_wrap=not terminal,
+        highlight=False,
+        markup=False,  # names of features and topics may contain anything
+        emoji=False,
     )
 
 

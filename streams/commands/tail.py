@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 10.0
 """After so much silence it is asked whether the topic is still there: the client waits for ever."""
-LARGEST_FETCH = 16 * 1024 * 1024
 
 
 @click.command()
@@ -70,24 +69,9 @@ def _records(
     kafka: KafkaSettings, admin: KafkaAdmin, topic: str, starts: dict[int, int]
 ) -> Generator[Any, None, None]:
     """The topic's records from these offsets on, without end; raises KafkaUnavailable."""
-    from kafka import KafkaConsumer, TopicPartition
-    from kafka.errors import KafkaError
+    from streams.commands._reading import consumer_at
 
-    from infra.kafka_clients import kafka_python_config
-    from infra.kafka_errors import KafkaUnavailable, reason
-
-    consumer = KafkaConsumer(
-        **kafka_python_config(kafka),
-        group_id=None,
-        enable_auto_commit=False,
-        auto_offset_reset="none",
-        allow_auto_create_topics=False,
-        max_partition_fetch_bytes=LARGEST_FETCH,
-    )
-    try:
-        consumer.assign([TopicPartition(topic, partition) for partition in starts])
-        for partition, offset in starts.items():
-            consumer.seek(TopicPartition(topic, partition), offset)
+    with consumer_at(kafka, topic, starts) as consumer:
         heard = time.monotonic()
         while True:
             for batch in consumer.poll(timeout_ms=500).values():
@@ -96,7 +80,3 @@ def _records(
             if time.monotonic() - heard > QUIET_SECONDS:
                 admin.require(topic)
                 heard = time.monotonic()
-    except KafkaError as error:
-        raise KafkaUnavailable(f"Kafka at {admin.address}: cannot read {topic}: {reason(error)}") from error
-    finally:
-        consumer.close()

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
+from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
@@ -57,6 +58,7 @@ def test_a_hook_has_the_signature_it_had(owner: Any, name: str, expected: list[s
 @pytest.mark.parametrize(
     ("function", "uses"),
     [
+        (TableManager.on_start, ["sleep(1.0)", "_update_channels", "self.recovery.start"]),
         (Recovery._resume_streams, ["perform_seek", "resume_flow"]),
         (base.Consumer.perform_seek, ["seek_to_committed", "_read_offset", "_committed_offset"]),
         (driver.AIOKafkaConsumerThread.getmany, ["_fetch_records", "_max_poll_records"]),

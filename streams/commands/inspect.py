@@ -1,0 +1,139 @@
+"""gradstream inspect: one model's parameters, metrics, offsets and lag."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from infra.redis_store import RedisStore
+    from infra.settings import Settings
+    from streams.commands._live import LiveModel
+    from streams.ingest_report import Report
+
+SHOWN_WEIGHTS = 30
+SHOWN_REFUSED = 5
+
+
+@click.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
+def command(name: str, as_json: bool) -> None:
+    """Show the model NAME as its last checkpoint in Redis has it, and how far it is behind the stream."""
+    from models.errors import GradstreamError
+    from streams.commands._common import console, load, print_json
+    from streams.commands._live import report_document
+
+    settings = load()
+    live = _find(settings, name)
+    lags: dict[str, int] | None = None
+    report: Report | None = None
+    failure: GradstreamError | None = None
+    try:
+        if name in settings.models:
+            lags, report = _look(settings, live)
+    except GradstreamError as error:  # what Redis knows is shown all the same
+        failure = error
+    document = live.document(None if lags is None else sum(lags.values()))
+    if as_json:
+        print_json({**document, "fields": None if report is None else report_document(report)})
+    else:
+        _show(console(), document, lags, report)
+    if failure is not None:
+        raise failure
+
+
+def _find(settings: Settings, name: str) -> LiveModel:
+    from infra.store import StoreError
+    from streams.commands._common import invocation, unknown_model, with_store
+    from streams.commands._live import read_live
+
+    async def read(store: RedisStore) -> tuple[LiveModel | None, list[str]]:
+        live = await read_live(store, name)
+        return live, [] if live is not None else await store.models()
+
+    live, known = with_store(settings.redis, read)
+    if live is not None:
+        return live
+    if name in settings.models:
+        raise StoreError(
+            f"model '{name}': no checkpoint in Redis at {settings.redis.address} yet; start a worker "
+            "(gradstream worker), its first save is there a second later"
+        )
+    raise unknown_model(name, {*known, *settings.models}, f"in Redis or in {invocation().config}")
+
+
+def _look(settings: Settings, live: LiveModel) -> tuple[dict[str, int], Report]:
+    from infra.kafka_admin import KafkaAdmin
+    from streams.commands._live import lag_by_partition, report_on
+
+    model = settings.models[live.name]
+    with KafkaAdmin(settings.kafka) as admin:
+        lags = lag_by_partition(admin, model.samples, live.offsets)
+        return lags, report_on(settings.kafka, admin, model, shown=0)
+
+
+def _show(
+    console: Console, document: dict[str, Any], lags: dict[str, int] | None, report: Report | None
+) -> None:
+    from rich.table import Table
+
+    from streams.commands._common import plain_table
+
+    console.print(document["model"], style="bold", end="")
+    console.print(
+        f"  {document['task']}, version {document['version']}, saved at {document['saved_at']}, "
+        f"learning log at {document['log_offset']:,}\n"
+    )
+    counts = Table.grid(padding=(0, 2))
+    lag = "?" if document["lag"] is None else f"{document['lag']:,}"
+    for label in ("samples_learned", "dead_letters", "refused", "ignored", "undecodable"):
+        counts.add_row(label.replace("_", " "), f"{document[label]:,}")
+    counts.add_row("lag", lag)
+    console.print(counts)
+
+    metrics = plain_table("metric", "since the start", "recent", right=["since the start", "recent"])
+    recent = document["metrics"].get("recent") or {}
+    for name, value in document["metrics"].items():
+        if name != "recent":
+            metrics.add_row(name, _number(value), _number(recent.get(name)))
+    offsets = plain_table("partition", "next offset", "lag", right=["next offset", "lag"])
+    for name in sorted({**document["offsets"], **(lags or {})}):
+        behind = None if lags is None else lags.get(name)
+        at = document["offsets"].get(name)
+        offsets.add_row(name, "-" if at is None else f"{at:,}", "?" if behind is None else f"{behind:,}")
+    for table in (metrics, offsets, _weights(document)):
+        console.print()
+        console.print(table)
+    _notes(console, document, report)
+
+
+def _weights(document: dict[str, Any]) -> Any:
+    from streams.commands._common import plain_table
+
+    right = ["weight", "mean", "std"]
+    table = plain_table("feature", *right, right=right)
+    for name, weight in list(document["weights"].items())[:SHOWN_WEIGHTS]:
+        scale = document["scaling"].get(name) or {}
+        table.add_row(name, _number(weight), *(_number(scale.get(part), "") for part in ("mean", "std")))
+    return table
+
+
+def _notes(console: Console, document: dict[str, Any], report: Report | None) -> None:
+    more = len(document["weights"]) - SHOWN_WEIGHTS
+    if more > 0:
+        console.print(f"and {more:,} lighter ones: --json has them", style="dim")
+    for topic, partition, offset, why in document["last_refused"][-SHOWN_REFUSED:]:
+        console.print(f"! refused {topic}-{partition} @{offset}: {why}", style="yellow")
+    if report is not None:
+        share = f"{report.labelled_share:.1%}" if report.valid else "none"
+        console.print(f"\nlast {report.records:,} samples: {report.valid:,} valid, with a label {share}")
+        for line in report.lines():
+            console.print(f"! {line}", style="yellow")
+
+
+def _number(value: float | None, missing: str = "-") -> str:
+    return missing if value is None else f"{value:,.6g}"

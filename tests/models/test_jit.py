@@ -1,0 +1,44 @@
+"""Kernels are compiled to plain IEEE arithmetic, and a stale one is never taken from the cache."""
+
+from __future__ import annotations
+
+import re
+
+import numba
+
+from models.kernels import jit
+from models.kernels.fold import fold_rows
+from models.kernels.plan import Batch, Plan
+from models.model import Model
+from tests.models.samples import make_rows, model_spec
+
+
+def test_no_multiplication_and_addition_are_fused_for_this_processor():
+    spec = model_spec(bits=4)
+    Model(spec).predict_and_learn(make_rows(spec, 3))
+    signature = fold_rows.signatures[0]
+    fresh = numba.njit(**jit._OPTIONS)(fold_rows.py_func)
+    fresh.compile(signature)
+    llvm, assembly = fresh.inspect_llvm(signature), fresh.inspect_asm(signature)
+    assert re.search(r"\bfmul double", llvm)
+    assert re.search(r"mulsd|mulpd|fmul", assembly)
+    assert not re.search(r"fmuladd|llvm\.fma|\bfast\b|\bcontract\b|\breassoc\b", llvm)
+    assert not re.search(r"vfn?m(add|sub)|\bfn?m(add|sub)\b|\bfml[as]\b", assembly)
+    assert not re.search(r"\b(exp|log|pow|tanh)f?(@PLT)?\b", "\n".join(re.findall(r"call.*", assembly)))
+
+
+def test_a_kernel_is_compiled_again_when_a_helper_of_a_helper_changes(monkeypatch):
+    before = jit.fingerprint(fold_rows.py_func, (Plan,))
+    assert before == jit.fingerprint(fold_rows.py_func, (Plan,))
+    deep = fold_rows.py_func.__globals__["serve"].py_func.__globals__
+    monkeypatch.setitem(deep["to_prediction"].py_func.__globals__["exp"].py_func.__globals__, "_P5", 4.1e-08)
+    assert before != jit.fingerprint(fold_rows.py_func, (Plan,))
+
+
+def test_a_kernel_is_compiled_again_when_a_struct_changes():
+    assert jit.fingerprint(fold_rows.py_func, (Plan,)) != jit.fingerprint(fold_rows.py_func, (Plan, Batch))
+
+
+def test_the_cache_is_stamped_with_the_fingerprint():
+    # A private attribute of numba: this test says so should it move.
+    assert len(fold_rows._cache._cache_file._source_stamp) == 64
