@@ -32,6 +32,13 @@ SETTLE_SECONDS = 10.0
 """How long a change may take to be seen by all: creation, deletion, the first look at a coordinator."""
 LATEST, EARLIEST = -1, -2
 
+_SLOW = (
+    kafka_errors.KafkaTimeoutError,
+    kafka_errors.RequestTimedOutError,
+    kafka_errors.KafkaConnectionError,
+)
+"""Retriable, but the time for an answer is spent."""
+
 T = TypeVar("T")
 
 
@@ -61,11 +68,13 @@ class KafkaAdmin:
         servers = self._config["bootstrap_servers"]
         self._servers = [servers] if isinstance(servers, str) else list(servers)
         self.address = ",".join(self._servers)
+        self._client = KafkaAdminClient.__new__(KafkaAdminClient)
         try:
-            self._client = KafkaAdminClient(
+            self._client.__init__(  # type: ignore[misc]
                 **self._config, bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=REQUEST_MS
             )
         except (kafka_errors.KafkaError, OSError, ValueError, AssertionError) as error:
+            self._abandon()
             protocol = str(self._config.get("security_protocol", "PLAINTEXT"))
             raise unreachable(self._servers, error, protocol) from error
 
@@ -74,6 +83,12 @@ class KafkaAdmin:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def _abandon(self) -> None:
+        """End the client's thread, which goes on trying for ever after a constructor that failed."""
+        if hasattr(self._client, "_net"):
+            self._client._closed = False
+            self._client.close()
 
     def close(self) -> None:
         """Give back the connection."""
@@ -267,8 +282,7 @@ class KafkaAdmin:
             try:
                 return call()
             except kafka_errors.KafkaError as error:
-                slow = isinstance(error, (kafka_errors.KafkaTimeoutError, kafka_errors.KafkaConnectionError))
-                if not error.retriable or slow or time.monotonic() > deadline:
+                if not error.retriable or isinstance(error, _SLOW) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.2)
 

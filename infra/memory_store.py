@@ -25,7 +25,9 @@ class MemoryStore:
     async def load(self, model: str) -> Checkpoint | None:
         """See CheckpointStore."""
         found = self._checkpoints.get(model)
-        return None if found is None else Checkpoint(dict(found.text), dict(found.tensors), dict(found.weights))
+        return (
+            None if found is None else Checkpoint(dict(found.text), dict(found.tensors), dict(found.weights))
+        )
 
     async def load_text(self, model: str) -> Mapping[str, str]:
         """See CheckpointStore."""

@@ -57,11 +57,10 @@ class RedisStore:
 
     async def load(self, model: str) -> Checkpoint | None:
         """See CheckpointStore."""
-        async with self._errors():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                for part in ("", "tensors", "weights"):
-                    pipe.hgetall(model_key(model, part))
-                text, tensors, weights = await pipe.execute()
+        async with self._errors(), self._redis.pipeline(transaction=True) as pipe:
+            for part in ("", "tensors", "weights"):
+                pipe.hgetall(model_key(model, part))
+            text, tensors, weights = await pipe.execute()
         if not text:
             return None
         checkpoint = Checkpoint(
@@ -158,7 +157,7 @@ class RedisStore:
         except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise StoreUnavailable(
-                f"Redis at {self._shown}: {reason}; check redis.url, and that the server is up and takes writes"
+                f"Redis at {self._shown}: {reason}; check redis.url; is it up, and does it take writes?"
             ) from error
 
 

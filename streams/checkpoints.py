@@ -65,7 +65,7 @@ class Checkpoints:
             return False
         if found.log_topic_id != self._log_topic_id:
             raise StoreCorrupt(
-                f"model {self._name}: its checkpoint belongs to a learning log that was deleted or made again; "
+                f"model {self._name}: its checkpoint belongs to a learning log since deleted and made again; "
                 f"forget the model: gradstream reset {self._name}"
             )
         check_genesis(found.text.get("genesis", "").encode(), self._spec, self_test, self._name)

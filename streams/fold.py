@@ -95,8 +95,9 @@ class Fold:
         partition = record.partition()
         self.next[partition] = record.number("to")
         if record.kind == "hole":
-            self.holes.append({"partition": str(partition), "from": record.number("from"),
-                               "to": record.number("to")})
+            self.holes.append(
+                {"partition": str(partition), "from": record.number("from"), "to": record.number("to")}
+            )
         else:
             self.dead_letters += record.number("dead_letters")
             self._name(names)

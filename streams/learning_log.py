@@ -10,7 +10,7 @@ acks=all, made anew after a failure, because what follows a doubtful append must
 
 from __future__ import annotations
 
-import asyncio
+import contextlib
 import time
 from typing import Any
 
@@ -76,13 +76,11 @@ class LogReader:
         Raises LogGone when the position is outside the log, UnknownFormat for another release's record.
         """
         try:
-            fetched = await self._consumer.getmany(
-                self._tp, timeout_ms=timeout_ms, max_records=RECORDS_A_RUN
-            )
+            fetched = await self._consumer.getmany(self._tp, timeout_ms=timeout_ms, max_records=RECORDS_A_RUN)
         except OffsetOutOfRangeError as error:
             raise LogGone(
-                f"{self.topic}: offset {list(error.args[0].values())[0] if error.args else '?'} is not in the log "
-                "any more (truncated, or made again); forget the model: gradstream reset"
+                f"{self.topic}: the offset to be read next is not in the log any more (truncated, or made "
+                "again); forget the model: gradstream reset"
             ) from error
         raw = fetched.get(self._tp, ())
         return [parse_record(record.offset, record.key, record.value, record.headers) for record in raw]
@@ -128,7 +126,7 @@ class LogWriter:
                 headers=envelope(worker, seq, **headers),
                 timestamp_ms=int(time.time() * 1000),
             )
-        except (KafkaError, OSError, asyncio.TimeoutError) as error:
+        except (KafkaError, OSError) as error:
             await self.stop()
             raise AppendFailed(f"{self.topic}: {type(error).__name__}: {error}") from error
         return int(sent.offset)
@@ -137,7 +135,5 @@ class LogWriter:
         """Close the producer, for good or until `start`."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            try:
+            with contextlib.suppress(KafkaError):  # it failed already: the log shows what arrived
                 await producer.stop()
-            except KafkaError:
-                pass  # it failed already; what it had in flight the log will show

@@ -21,7 +21,15 @@ from models.spec import ModelSpec
 
 FORMAT = 1
 FIXED = ("offset", "timestamp", "label", "weight", "prediction")
-_UNREADABLE = (pa.ArrowException, msgspec.MsgspecError, OSError, OverflowError, StopIteration, TypeError, ValueError)
+_UNREADABLE = (
+    pa.ArrowException,
+    msgspec.MsgspecError,
+    OSError,
+    OverflowError,
+    StopIteration,
+    TypeError,
+    ValueError,
+)
 Kind = Literal["genesis", "open", "data", "hole"]
 KINDS: frozenset[str] = frozenset(("genesis", "open", "data", "hole"))
 MAX_DATA_BYTES = 4 * 1024 * 1024
@@ -155,8 +163,8 @@ class DataCodec:
             if self.scaled:
                 arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.scaled_by)))
         missing = bool(np.isnan(rows.numeric).any())
-        for i in range(len(self.columns)):
-            arrays.append(pa.array(np.ascontiguousarray(rows.numeric[:, i]), from_pandas=missing))
+        columns = np.ascontiguousarray(rows.numeric.T)
+        arrays += [pa.array(column, from_pandas=missing) for column in columns]
         schema = self.schema
         if names:
             text = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})

@@ -10,10 +10,9 @@ import asyncio
 import time
 import uuid
 
-from infra.kafka_admin import KafkaAdmin, TopicInfo
-from infra.kafka_clients import aiokafka_config
+from infra.kafka_admin import TopicInfo
 from infra.logs import logger
-from infra.settings import Settings
+from infra.settings import ModelSettings
 from infra.store import CheckpointStore, StoreCorrupt, StoreUnavailable
 from models.model import Model
 from models.self_test import self_test_digest
@@ -26,6 +25,7 @@ from streams.outgoing import Outgoing
 from streams.predictions import Output
 from streams.processor import Processor, Seek
 from streams.records import PredictionEncoder
+from streams.topics import Topics
 from streams.view import View
 
 NEAR_END_SECONDS = 1.0
@@ -39,21 +39,26 @@ class ModelWorker:
     def __init__(
         self,
         name: str,
-        settings: Settings,
-        topics: dict[str, TopicInfo],
+        settings: ModelSettings,
+        infos: dict[str, TopicInfo],
+        topics: Topics,
         store: CheckpointStore,
+        reader: LogReader,
+        writer: LogWriter,
+        output: Output,
     ) -> None:
         self.name = name
-        self.settings = settings.models[name]
-        self._kafka = settings.kafka
+        self.settings = settings
+        self.started = False
         self.worker = str(uuid.uuid4())
         self.log = logger(model=name)
+        self._infos = infos
         self._topics = topics
         self._store = store
         self._spec = self.settings.spec()
-        self._reader = LogReader(self.settings.learning_log, aiokafka_config(settings.kafka))
-        self._writer = LogWriter(self.settings.learning_log, aiokafka_config(settings.kafka))
-        self._output = Output(aiokafka_config(settings.kafka))
+        self._reader = reader
+        self._writer = writer
+        self._output = output
         self._self_test = ""
         self._saver: asyncio.Task[None] | None = None
         self._store_away_since: float | None = None
@@ -65,7 +70,7 @@ class ModelWorker:
 
     def samples_topic(self) -> TopicInfo:
         """What Kafka says of the samples topic."""
-        return self._topics[self.settings.samples]
+        return self._infos[self.settings.samples]
 
     def partition_id(self, partition: int) -> PartitionId:
         """The identity of a partition of the samples topic."""
@@ -75,14 +80,14 @@ class ModelWorker:
     def servable(self) -> int:
         """How many samples partitions have partitions to answer to (rule 14)."""
         outputs = (self.settings.predictions, self.settings.dead_letters)
-        return min(self.samples_topic().partitions, *(self._topics[topic].partitions for topic in outputs))
+        return min(self.samples_topic().partitions, *(self._infos[topic].partitions for topic in outputs))
 
     async def start(self, seek: Seek) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
         self._self_test = await asyncio.to_thread(self_test_digest)
         fold = Fold(Model(self._spec), DataCodec(self._spec))
         self.view = View(fold, self.worker)
-        log_topic_id = self._topics[self.settings.learning_log].topic_id
+        log_topic_id = self._infos[self.settings.learning_log].topic_id
         self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
         await self._store.register(self.name)
         loaded = await self.checkpoints.load(self._self_test)
@@ -94,6 +99,7 @@ class ModelWorker:
         ingest = Ingest(self.name, self._spec)
         self.processor = Processor(self.view, ingest, outgoing, self._reader, self._writer, seek)
         self.processor.start()
+        self.started = True
         await self._open_all()
         self._saver = asyncio.create_task(self._save_regularly(), name=f"save {self.name}")
 
@@ -106,7 +112,9 @@ class ModelWorker:
         if not loaded and start > 0:
             raise LogGone(f"{topic}: begins at offset {start} and Redis has no checkpoint of it; {forget}")
         if offset > end:
-            raise LogGone(f"{topic}: ends at {end}, before the checkpoint's offset {offset} (truncated?); {forget}")
+            raise LogGone(
+                f"{topic}: ends at {end}, before the checkpoint's offset {offset} (truncated?); {forget}"
+            )
         if offset < start:
             raise LogGone(f"{topic}: begins at {start}, after the checkpoint's offset {offset}; {forget}")
         self._reader.stand(max(offset - 1, start))
@@ -162,20 +170,14 @@ class ModelWorker:
         known = [p for p in self.fold.next if p.topic == self.settings.samples]
         if any(partition.topic_id != topic_id for partition in known):
             raise LogError(
-                f"samples topic {self.settings.samples}: was deleted and made again (topic id {topic_id}, the "
-                f"model learned from {known[0].topic_id}); forget the model: gradstream reset {self.name}"
+                f"samples topic {self.settings.samples}: was deleted and made again (its id is {topic_id}, "
+                f"the model learned from {known[0].topic_id}); forget the model: gradstream reset {self.name}"
             )
         if not known:
-            starts = await asyncio.to_thread(self._start_offsets)
+            ask = self._topics.ends if self.settings.start == "latest" else self._topics.starts
+            starts = await ask(self.settings.samples)
             for partition in range(self.samples_topic().partitions):
                 await self.processor.open(self.partition_id(partition), starts[partition])
-
-    def _start_offsets(self) -> dict[int, int]:
-        """Where a fresh model opens the partitions."""
-        with KafkaAdmin(self._kafka) as admin:
-            if self.settings.start == "latest":
-                return admin.end_offsets(self.settings.samples)
-            return admin.start_offsets(self.settings.samples)
 
     # Saving
 
@@ -208,7 +210,7 @@ class ModelWorker:
         if self._saver is not None:
             self._saver.cancel()
             await asyncio.gather(self._saver, return_exceptions=True)
-        if hasattr(self, "processor"):
+        if self.started:
             await self.processor.stop()
         for client in (self._output, self._writer, self._reader):
             try:

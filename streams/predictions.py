@@ -62,7 +62,8 @@ class Output:
         try:
             async with self._order[topic, partition]:
                 for batch in self._batches(keys, values, headers or repeat([])):
-                    waiting.append(await self._producer.send_batch(batch, topic, partition=partition))
+                    sent = await self._producer.send_batch(batch, topic, partition=partition)
+                    waiting.append(sent)
             for future in waiting:
                 await future
         except (KafkaError, OSError, TimeoutError) as error:

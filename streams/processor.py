@@ -99,6 +99,10 @@ class Processor:
         for name, body in (("log reader", self._read_log), ("log appender", self._append_pending)):
             self._spawn(body(), name)
 
+    async def folded(self, partition: PartitionId, offset: int) -> None:
+        """Wait until the fold of a partition has come to `offset`."""
+        await self._until(lambda: self.fold.next.get(partition, -1) >= offset)
+
     async def drained(self) -> None:
         """Wait until nothing is pending."""
         await self._until(lambda: not self.view.pending)
@@ -117,10 +121,10 @@ class Processor:
         self._positions.clear()
         self._owned.clear()
 
-    async def take(self, partition: PartitionId, start: Callable[[], Awaitable[int]]) -> int:
+    async def take(self, partition: PartitionId) -> int:
         """Own a partition: returns the offset to process next.
 
-        `start` gives the offset to open it at, if no worker opened it before.
+        One that is not open yet was added after the model began: it opens at 0 (rule 14).
         """
         self._positions.pop(partition, None)
         self._owned[partition.topic, partition.partition] = partition
@@ -128,7 +132,7 @@ class Processor:
         await self._echoes_read(partition)
         await self.read_to_end()
         if partition not in self.fold.next:
-            await self.open(partition, await start())
+            await self.open(partition, 0)
         return self.fold.next[partition]
 
     def stand(self, partition: PartitionId, offset: int) -> int:
@@ -143,16 +147,18 @@ class Processor:
     async def open(self, partition: PartitionId, start: int) -> None:
         """Append `open` and wait until the log has it (whoever's came first)."""
         await self.append_plain(
-            "open", topic=partition.topic, topic_id=partition.topic_id, partition=partition.partition, next=start
+            "open",
+            topic=partition.topic,
+            topic_id=partition.topic_id,
+            partition=partition.partition,
+            next=start,
         )
         await self._until(lambda: partition in self.fold.next)
 
     async def skip_hole(self, partition: PartitionId, start: int, stop: int, reason: bytes) -> None:
         """Append `hole` for a range that is gone from the input, and wait until the fold is past it."""
         where = {"topic": partition.topic, "topic_id": partition.topic_id, "partition": partition.partition}
-        await self.append_plain(
-            "hole", reason, **where, from_=start, to=stop, samples=0, dead_letters=0
-        )
+        await self.append_plain("hole", reason, **where, from_=start, to=stop, samples=0, dead_letters=0)
         await self._until(lambda: self.fold.next[partition] != start)
 
     async def append_plain(self, kind: str, value: bytes | None = None, **headers: object) -> None:
@@ -187,9 +193,7 @@ class Processor:
         position = self._positions.get(partition)
         return position is not None and (position.offset, position.seek) == (fetched.start, fetched.seek)
 
-    def _process(
-        self, partition: PartitionId, start: int, stop: int, records: Sequence[RawRecord]
-    ) -> None:
+    def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[RawRecord]) -> None:
         ingested = self._ingest.decode(partition.topic, partition.partition, records)
         if _log_bytes(ingested) > MAX_DATA_BYTES and len(records) > 1:
             self._ingest.encoder.unname(ingested.rows.names)

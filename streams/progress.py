@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from streams.app import Worker
     from streams.model_worker import ModelWorker
+    from streams.worker import Worker
 
 EVERY = 1.0
 
@@ -40,7 +40,7 @@ class Progress:
         with Live(console=Console(stderr=True), transient=True, auto_refresh=False) as live:
             while True:
                 await asyncio.sleep(EVERY)
-                lines = [self._line(model, seen) for model in self._worker.models.values()]
+                lines = [self._line(model, seen) for model in self._worker.models]
                 live.update(Text("\n".join(lines)), refresh=True)
 
     def _line(self, model: ModelWorker, seen: dict[str, tuple[float, int]]) -> str:
@@ -51,7 +51,7 @@ class Progress:
         recent = model.view.model.metrics()["recent"]
         metrics = recent.items() if isinstance(recent, dict) else ()
         shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics if value is not None)
-        lag = self._worker.lag(model)
+        lag = self._worker.group.lag(model)
         behind = "?" if lag is None else f"{lag:,}"
         learned = f"{model.fold.samples_learned:,}"
         return f"{model.name}  learned {learned}  {rate:,.0f}/s  lag {behind}  recent: {shown or '-'}"

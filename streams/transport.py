@@ -39,7 +39,7 @@ FETCH_BYTES = 1024 * 1024
 
 
 class Group(Protocol):
-    """What the transport needs of the worker behind it (streams.app)."""
+    """What the transport needs of the models behind it (streams.group)."""
 
     def consumer_config(self) -> dict[str, Any]:
         """Keyword arguments of the group's aiokafka consumer."""
@@ -103,11 +103,21 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer.seek(TopicPartition(*tp), offset)
                 self._stands[tp] = (offset, number)
 
+    async def leave_unread(self, partitions: set[TP]) -> None:
+        """Do not fetch these assigned partitions."""
+        await self.call_thread(self._leave_unread, partitions)
+
+    async def _leave_unread(self, partitions: set[TP]) -> None:
+        consumer = self._ensure_consumer()
+        for key in consumer.assignment() & {TopicPartition(*tp) for tp in partitions}:
+            consumer.seek(key, 0)
+            consumer.pause(key)
+
     async def _fetch_records(
         self,
         consumer: AIOKafkaConsumer,
         active_partitions: set[TP],
-        timeout: float | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - Faust's signature
         max_records: int | None = None,
     ) -> dict[TP, Fetched]:
         if not self.consumer.flow_active:
@@ -165,7 +175,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to the fold's offset (and not to Kafka's committed one)."""
         try:
-            positions = await self.app.group.positions(self.assignment())
+            assigned = self.assignment()
+            positions = await self.app.group.positions(assigned)
+            await self._thread.leave_unread(assigned - positions.keys())
             await self._thread.seek_numbered(positions)
         except asyncio.CancelledError:
             raise
@@ -183,8 +195,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         super().on_buffer_drop(tp)
         self._drop.set()
 
-    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
-        """One message a fetched batch. What is fetched while the flow is stopped is dropped: a seek follows."""
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
+        """One message a fetched batch; what comes while the flow is stopped is dropped (a seek follows)."""
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()

@@ -71,7 +71,7 @@ def _containers() -> Iterator[Servers]:
         from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
         kafka = DockerContainer(f"apache/kafka:{KAFKA_VERSION}")
-        host, port = kafka.get_container_host_ip(), _free_port()
+        host, port = kafka.get_docker_client().host(), _free_port()
         kafka.with_bind_ports(9092, port)
         settings = {
             "NODE_ID": "1",

@@ -68,8 +68,11 @@ class MessageReader:
             if not text:
                 continue
             try:
+                text.decode()  # msgspec looks at text only where it has to decode it
                 fields = _as_fields(text)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            except UnicodeDecodeError as error:
+                raise self._bad(number, f"not UTF-8 text (byte {error.start})") from None
+            except (msgspec.DecodeError, RecursionError) as error:
                 raise self._bad(number, f"expected a JSON object: {error}") from None
             if "features" in fields and not self.columns.all():
                 yield number, None, text

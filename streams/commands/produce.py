@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, cast
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infra.settings import KafkaSettings
     from streams.commands._messages import Format, MessageReader
 
-DELIVERY_MS = 15_000
+DELIVERY_MS = 12_000
 LARGEST_REQUEST = 64 * 1024 * 1024
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
@@ -100,7 +100,10 @@ class Sending:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._producer.close(timeout=2)
+        from kafka.errors import KafkaError
+
+        with suppress(KafkaError):  # it cannot send what is left; that is told already
+            self._producer.close(timeout=1)
         seconds = time.monotonic() - self._begun
         records = "1 record" if self._delivered == 1 else f"{self._delivered:,} records"
         click.echo(
@@ -140,12 +143,21 @@ class Sending:
         future.add_errback(self._lost, number)
 
     def _flush(self, number: int) -> None:
-        from kafka.errors import KafkaError
+        """Wait until all has arrived or something is lost: then the rest is not worth waiting for."""
+        from kafka.errors import KafkaError, KafkaTimeoutError
 
-        try:
-            self._producer.flush(timeout=1.5 * DELIVERY_MS / 1000)
-        except KafkaError as error:
-            self._failed = self._failed or (number, error)
+        deadline = time.monotonic() + 1.5 * DELIVERY_MS / 1000
+        while True:
+            try:
+                self._producer.flush(timeout=1)
+                return
+            except KafkaTimeoutError as error:
+                if time.monotonic() > deadline:
+                    self._failed = self._failed or (number, error)
+            except KafkaError as error:
+                self._failed = self._failed or (number, error)
+            if self._failed is not None:
+                return
 
     def _arrived(self, size: int, _metadata: object) -> None:
         self._delivered += 1

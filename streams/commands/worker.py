@@ -13,20 +13,13 @@ from streams.commands._common import invocation, load, model_settings
 def command(model: str | None, drain: bool) -> None:
     """Predict and learn from the samples topics of gradstream.toml, until it is stopped."""
     settings = load()
-    names = list(settings.models)
-    group = settings.group_id
     if model is not None:
         model_settings(settings, model)
-        names, group = [model], f"{settings.group_id}.{model}"
 
     import uvloop
 
     from infra import logs
-    from streams.app import Worker
+    from streams.app import run_worker
 
     logs.configure(invocation().debug)
-
-    async def work() -> None:
-        await Worker(settings, names, group, drain=drain).run()
-
-    uvloop.run(work())
+    uvloop.run(run_worker(settings, model, drain))

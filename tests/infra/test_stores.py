@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ Run = Callable[[Body], None]
 
 
 @pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.integration)])
-def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+def run(request: pytest.FixtureRequest) -> Run:
     url = request.getfixturevalue("servers").redis if request.param == "redis" else None
 
     def run_body(body: Body) -> None:
@@ -33,7 +33,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Run]:
 
         asyncio.run(main())
 
-    yield run_body
+    return run_body
 
 
 def checkpoint(offset: int, since: int | None = None, topic_id: str = "t", **tensors: bytes) -> Checkpoint:

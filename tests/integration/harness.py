@@ -59,7 +59,9 @@ class Stream:
         self.write_config()
         self.command("topics", "create", "--partitions", str(self.partitions))
 
-    def command(self, *arguments: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *arguments: str, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*COMMAND, "--config", str(self.config), *arguments],
             capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False,
@@ -67,9 +69,13 @@ class Stream:
         assert not check or done.returncode == 0, done.stderr
         return done
 
-    def produce(self, values: Sequence[bytes | None], key: Callable[[int], bytes | None] = lambda i: None) -> None:
+    def produce(
+        self, values: Sequence[bytes | None], key: Callable[[int], bytes | None] = lambda i: None
+    ) -> None:
         """Sample i goes to partition i mod partitions."""
-        producer = KafkaProducer(bootstrap_servers=self.kafka, acks="all", linger_ms=20, max_request_size=8_000_000)
+        producer = KafkaProducer(
+            bootstrap_servers=self.kafka, acks="all", linger_ms=20, max_request_size=8_000_000
+        )
         try:
             for i, value in enumerate(values):
                 producer.send(self.samples, value=value, key=key(i), partition=i % self.partitions)
@@ -80,8 +86,7 @@ class Stream:
     # Workers
 
     def worker(self, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
-        log = open(self.folder / f"{self.name}.worker.log", "ab")
-        with log:
+        with open(self.folder / f"{self.name}.worker.log", "ab") as log:
             process = subprocess.Popen(
                 [*COMMAND, "--config", str(self.config), "worker", *arguments],
                 stderr=log, stdout=log, cwd=ROOT, env={**os.environ, **(env or {})},

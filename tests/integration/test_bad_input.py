@@ -64,7 +64,9 @@ def make(servers: Any, tmp_path: Path) -> Iterator[Callable[..., Stream]]:
         stream.stop_all()
 
 
-def test_each_bad_record_is_a_dead_letter_with_its_reason_and_the_stream_goes_on(make: Callable[..., Stream]) -> None:
+def test_each_bad_record_is_a_dead_letter_with_its_reason_and_the_stream_goes_on(
+    make: Callable[..., Stream],
+) -> None:
     stream = make(TABLE)
     values: list[bytes | None] = []
     for _, value, _, _ in BAD:
@@ -100,7 +102,9 @@ def mutated(value: bytes, dice: random.Random) -> bytes:
         elif action < 0.7:
             del changed[at : at + dice.randint(1, 5)]
         else:
-            changed[at:at] = dice.choice([b'"', b"{", b"}", b"[", b",", b"null", b"1e400", b"-", b"\xff", b"\\u0000"])
+            changed[at:at] = dice.choice(
+                [b'"', b"{", b"}", b"[", b",", b"null", b"1e400", b"-", b"\xff", b"\\u0000"]
+            )
     return bytes(changed)
 
 
@@ -111,7 +115,9 @@ def test_mutations_of_valid_records_never_stop_the_worker(make: Callable[..., St
     stream.produce([mutated(originals[i % 1000], dice) for i in range(n)])
     stream.drain(timeout=300)
     found = stream.inspect()
-    predictions = {body["offset"] for body in (json.loads(r.value) for r in stream.read(f"{stream.name}.predictions"))}
+    predictions = {
+        body["offset"] for body in (json.loads(r.value) for r in stream.read(f"{stream.name}.predictions"))
+    }
     letters = {dict(r.headers)["__connect.errors.offset"] for r in stream.read(f"{stream.name}.dead-letters")}
     assert len(predictions) + len(letters) == n
     assert found["dead_letters"] == len(letters)

@@ -141,7 +141,9 @@ def test_killed_ten_times_the_result_is_that_of_an_undisturbed_run(make: Callabl
     for _ in range(kills):
         process = wild.worker(env={"GRADSTREAM_GROUP_ID": f"g-{uuid.uuid4().hex[:6]}"})
         learned = int(wild.checkpoint().get("samples_learned", 0))
-        wild.wait(lambda at=learned: int(wild.checkpoint().get("samples_learned", 0)) > at or at >= labelled(n))
+        wild.wait(
+            lambda at=learned: int(wild.checkpoint().get("samples_learned", 0)) > at or at >= labelled(n)
+        )
         time.sleep(dice.random() * 0.4)
         process.kill()
         process.wait()
@@ -164,6 +166,7 @@ def test_two_workers_end_with_the_bytes_of_a_plain_fold_of_the_log(make: Callabl
     n = 100_000 if LONG else 24_000
     stream = make(HASHED, partitions=4)
     first, second = stream.worker(), stream.worker()
+    stream.wait(lambda: sum(len(line["partitions"]) == 2 for line in worker_lines(stream, "assigned")) >= 2)
     stream.produce(samples(n))
     stream.wait_learned(labelled(n), timeout=120)
     assert terminate(first) == 0
@@ -220,7 +223,9 @@ def test_sigterm_finishes_saves_and_exits_0_within_ten_seconds(make: Callable[..
     assert without_names(stream.tensors()) == fields
 
 
-def test_a_model_is_restored_from_its_checkpoint_without_reading_the_log_again(make: Callable[..., Stream]) -> None:
+def test_a_model_is_restored_from_its_checkpoint_without_reading_the_log_again(
+    make: Callable[..., Stream],
+) -> None:
     stream = make(HASHED)
     stream.produce(samples(3000))
     stream.drain()
@@ -236,7 +241,9 @@ def test_weights_in_redis_are_named_and_agree_with_inspect(make: Callable[..., S
     stream.produce(samples(2000))
     stream.drain()
     with stream.client() as client:
-        weights = {k.decode(): float(v) for k, v in client.hgetall(f"gradstream:{{{stream.name}}}:weights").items()}
+        weights = {
+            k.decode(): float(v) for k, v in client.hgetall(f"gradstream:{{{stream.name}}}:weights").items()
+        }
     assert {"a", "intercept", "k=k1", "m=3", "k=k1*m=2", "k=k1*a"} <= weights.keys()
     found = stream.inspect()
     assert found["weights"] == pytest.approx(weights)

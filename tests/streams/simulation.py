@@ -110,7 +110,9 @@ class SimulatedWorker:
         for partition in self.inputs:
             if partition in self.positions or partition not in self.view.fold.next:
                 continue
-            if self.view.unread[partition] <= 0 and not any(b.partition == partition for b in self.view.pending):
+            if self.view.unread[partition] <= 0 and not any(
+                b.partition == partition for b in self.view.pending
+            ):
                 self.positions[partition] = self.view.fold.next[partition]
 
 
@@ -119,10 +121,12 @@ def begin(spec: ModelSpec, log: SharedLog) -> None:
     log.append("genesis", "founder", 0, genesis_value(spec, "test"))
 
 
-def plain_fold(spec: ModelSpec, records: list[LogRecord]) -> tuple[Model, dict[PartitionId, int], list[tuple[str, int]]]:
+def plain_fold(
+    spec: ModelSpec, records: list[LogRecord]
+) -> tuple[Model, dict[PartitionId, int], list[tuple[str, int]]]:
     """The contract in its plainest form: one reader, one record after the other, no pending, no undo.
 
-    Returns the model, each partition's next offset, and (partition, offset) of the samples in the order learned.
+    Returns the model, each partition's next offset, and (partition, offset) of samples as they were learned.
     """
     model, codec = Model(spec), DataCodec(spec)
     following: dict[PartitionId, int] = {}

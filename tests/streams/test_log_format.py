@@ -20,7 +20,9 @@ from streams.log_format import (
     parse_record,
 )
 
-DENSE = ModelSpec(task="regression", features=FeatureSpec(numeric=(NumericFeature("x"), NumericFeature("v", size=2))))
+DENSE = ModelSpec(
+    task="regression", features=FeatureSpec(numeric=(NumericFeature("x"), NumericFeature("v", size=2)))
+)
 HASHED = ModelSpec(
     task="multiclass",
     classes=("a", "b", "c"),
@@ -53,7 +55,17 @@ def random_rows(spec: ModelSpec, n: int, seed: int) -> tuple[Rows, np.ndarray]:
 
 
 def assert_equal(a: Rows, b: Rows) -> None:
-    for name in ("numeric", "indptr", "indices", "values", "scaled_by", "labels", "weights", "timestamps", "offsets"):
+    for name in (
+        "numeric",
+        "indptr",
+        "indices",
+        "values",
+        "scaled_by",
+        "labels",
+        "weights",
+        "timestamps",
+        "offsets",
+    ):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
 
 
@@ -126,7 +138,13 @@ def test_a_label_outside_the_classes_is_undecodable(bad: float) -> None:
 def test_an_envelope_round_trips() -> None:
     headers = envelope("w", 3, topic="t", topic_id="i", partition=2, from_=5, to=9)
     record = parse_record(11, b"data", b"body", headers)
-    assert (record.offset, record.kind, record.worker, record.seq, record.value) == (11, "data", "w", 3, b"body")
+    assert (record.offset, record.kind, record.worker, record.seq, record.value) == (
+        11,
+        "data",
+        "w",
+        3,
+        b"body",
+    )
     assert record.partition() == PartitionId("t", "i", 2)
     assert (record.number("from"), record.number("to")) == (5, 9)
 
@@ -140,7 +158,9 @@ def test_an_envelope_round_trips() -> None:
         (b"data", []),
     ],
 )
-def test_a_record_of_another_release_stops_the_reader(key: bytes | None, headers: list[tuple[str, bytes]]) -> None:
+def test_a_record_of_another_release_stops_the_reader(
+    key: bytes | None, headers: list[tuple[str, bytes]]
+) -> None:
     with pytest.raises(UnknownFormat, match="offset 4"):
         parse_record(4, key, b"", headers)
 

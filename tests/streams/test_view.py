@@ -78,7 +78,9 @@ def play(spec: ModelSpec, seed: int, workers: int, steps: int, chaos: bool) -> N
     zombies = []
     for _ in range(steps):
         worker, partition = dice.choice(crew), dice.choice(PARTITIONS)
-        action = dice.choice(["take", "process", "process", "send", "send", "read", "read", "recover", "chaos"])
+        action = dice.choice(
+            ["take", "process", "process", "send", "send", "read", "read", "recover", "chaos"]
+        )
         if action == "take" and dice.random() < 0.3:
             worker.take(partition)
         elif action == "process":
@@ -101,7 +103,9 @@ def play(spec: ModelSpec, seed: int, workers: int, steps: int, chaos: bool) -> N
             elif kind == "garbage":
                 where = {"topic": "t", "topic_id": "id", "partition": partition.partition}
                 at = crew[0].view.fold.next.get(partition, 0)
-                log.append("data", "vandal", 0, b"junk", **where, from_=at, to=at + 5, samples=1, dead_letters=0)
+                log.append(
+                    "data", "vandal", 0, b"junk", **where, from_=at, to=at + 5, samples=1, dead_letters=0
+                )
     finish(crew, inputs)
     model, following, learned = plain_fold_tolerant(spec, log)
     for worker in crew:
@@ -113,7 +117,9 @@ def play(spec: ModelSpec, seed: int, workers: int, steps: int, chaos: bool) -> N
     assert set(learned) == expected, "a sample was lost"
 
 
-def plain_fold_tolerant(spec: ModelSpec, log: SharedLog) -> tuple[Model, dict[PartitionId, int], list[tuple[str, int]]]:
+def plain_fold_tolerant(
+    spec: ModelSpec, log: SharedLog
+) -> tuple[Model, dict[PartitionId, int], list[tuple[str, int]]]:
     return plain_fold(spec, [r for r in log.records if r.worker != "vandal"])
 
 
@@ -140,7 +146,9 @@ def finish(crew: list[SimulatedWorker], inputs: dict[PartitionId, Rows]) -> None
 @pytest.mark.parametrize("name", SPECS)
 @given(seed=st.integers(0, 10**9), workers=st.integers(1, 3))
 @settings(max_examples=25, deadline=None)
-def test_workers_that_share_a_log_learn_what_one_reader_of_it_would(name: str, seed: int, workers: int) -> None:
+def test_workers_that_share_a_log_learn_what_one_reader_of_it_would(
+    name: str, seed: int, workers: int
+) -> None:
     play(SPECS[name], seed, workers, steps=60, chaos=False)
 
 

@@ -1,0 +1,70 @@
+"""The benchmark's stream: ten named numeric features and a label, the same bytes at every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import numpy as np
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+
+FEATURES = tuple(f"x{i}" for i in range(10))
+LEARNING_RATE = 0.1
+"""Of AdaGrad, with every peer."""
+
+CHUNK = 10_000
+
+QUIET: dict[str, Any] = {"log_level": 3}
+"""librdkafka tells errors alone: a broker that has just started makes it chat."""
+
+
+def encoded_samples(count: int, seed: int = 7) -> Iterator[bytes]:
+    """`count` samples as JSON, about 181 bytes each.
+
+    x_j ~ N(μ_j, s_j²) with means and scales of different sizes, so that standardising matters; the label
+    is 1 with probability σ(θ·z + ε), z the standardised features, ε ~ N(0, ½²): no learner can be perfect.
+    """
+    rng = np.random.default_rng(seed)
+    mean = np.linspace(-150.0, 200.0, len(FEATURES))
+    scale = np.logspace(0.0, 2.0, len(FEATURES))
+    theta = rng.normal(size=len(FEATURES))
+    encode = msgspec.json.Encoder().encode
+    for start in range(0, count, CHUNK):
+        # Whole chunks are drawn, so that a shorter stream is the beginning of a longer one.
+        z = rng.normal(size=(CHUNK, len(FEATURES)))
+        score = z @ theta + rng.normal(scale=0.5, size=CHUNK)
+        labels = (rng.random(CHUNK) < 1.0 / (1.0 + np.exp(-score))).astype(int).tolist()
+        x = np.round(mean + scale * z, 6).tolist()
+        for i in range(min(CHUNK, count - start)):
+            yield encode({"features": dict(zip(FEATURES, x[i], strict=True)), "label": labels[i]})
+
+
+def create_topics(bootstrap: str, names: list[str]) -> None:
+    """Create topics of one partition; raises KafkaException where one exists or the broker refuses."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    created = admin.create_topics([NewTopic(name, num_partitions=1, replication_factor=1) for name in names])
+    for future in created.values():
+        future.result(timeout=30)
+
+
+def produce_samples(bootstrap: str, topic: str, count: int, seed: int = 7) -> int:
+    """Write the stream to `topic`, acknowledged; returns its size in bytes (values alone)."""
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": "all",
+            "enable.idempotence": True,
+            "linger.ms": 5,
+            "queue.buffering.max.messages": 0,
+            **QUIET,
+        }
+    )
+    total = 0
+    for value in encoded_samples(count, seed):
+        producer.produce(topic, value, partition=0)
+        total += len(value)
+    if left := producer.flush(60):
+        raise TimeoutError(f"{left} of {count} samples were not acknowledged by {bootstrap} within 60 s")
+    return total

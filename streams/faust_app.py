@@ -1,0 +1,90 @@
+"""The Faust app of a worker: one agent a model, on the batch transport."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+import faust
+
+from infra.settings import Settings
+from models.errors import GradstreamError
+from streams.group import ModelGroup, heartbeat
+from streams.model_worker import ModelWorker
+from streams.transport import BatchConsumer, BatchSchema, BatchTransport, NoTables
+
+BATCHES_BUFFERED = 4
+
+
+class GroupFailed(GradstreamError):
+    """The worker cannot stay a member of its consumer group."""
+
+
+class FaustApp(faust.App):  # type: ignore[misc]
+    """A Faust app on the batch transport; `group` is the models behind it."""
+
+    logger = logging.getLogger("faust.app")  # mode would name it after this module: the log is ours
+    group: ModelGroup
+
+    def _create_directories(self) -> None:
+        """None: there are no tables, and nothing of ours is kept in files."""
+
+    def _new_transport(self) -> BatchTransport:
+        return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)
+
+
+def make_app(settings: Settings, group: ModelGroup, models: list[ModelWorker]) -> FaustApp:
+    """The app, not started."""
+    app = FaustApp(
+        group.group_id,
+        broker=";".join(f"kafka://{server}" for server in settings.kafka.servers),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        autodiscover=False,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=BATCHES_BUFFERED,
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=heartbeat(settings.session_timeout),
+        broker_commit_interval=2.0,
+        agent_supervisor="mode.supervisors:CrashingSupervisor",
+        TableManager=NoTables,
+        loop=asyncio.get_running_loop(),
+    )
+    app.group = group
+    for model in models:
+        _add_agent(app, model)
+    app.finalize()
+    return app
+
+
+def _add_agent(app: FaustApp, model: ModelWorker) -> None:
+    topic = app.topic(model.settings.samples, schema=BatchSchema(), allow_empty=True)
+
+    @app.agent(topic, name=f"model.{model.name}", concurrency=1)  # type: ignore[untyped-decorator]
+    async def learn(stream: Any) -> None:
+        async for event in stream.noack().events():
+            try:
+                await model.processor.process(event.value)
+            except Exception as error:
+                app.group.fail(error)
+                raise
+            event.ack()
+
+
+def failure(app: FaustApp) -> BaseException | None:
+    """Why the app cannot go on, where nobody else would tell: its own crash, or the group coordinator's."""
+    if app.crashed:
+        return app.crash_reason or GroupFailed("Faust stopped")
+    batch_consumer: BatchConsumer | None = app.consumer
+    consumer = batch_consumer._thread._consumer if batch_consumer is not None else None
+    coordinator = getattr(consumer, "_coordinator", None)
+    task = getattr(coordinator, "_coordination_task", None)
+    error = getattr(coordinator, "_pending_exception", None)
+    if error is None and task is not None and task.done() and not task.cancelled():
+        error = task.exception()
+    if error is None:
+        return None
+    return GroupFailed(f"group {app.group.group_id}: {type(error).__name__}: {error}")

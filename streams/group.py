@@ -1,0 +1,151 @@
+"""What the consumer group's transport asks of the models behind it: where to begin, what to commit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from faust.types import TP
+
+from infra.kafka_clients import aiokafka_config
+from infra.logs import logger
+from infra.settings import Settings
+from streams.learning_log import LogError
+from streams.log_format import PartitionId
+from streams.model_worker import ModelWorker
+from streams.topics import Topics
+
+if TYPE_CHECKING:
+    from streams.transport import BatchConsumer
+
+
+def heartbeat(session_timeout: float) -> float:
+    """Seconds between heartbeats: a rebalance is noticed at the next one, so once a second at least."""
+    return min(session_timeout / 6, 1.0)
+
+
+class ModelGroup:
+    """The models of one worker as one member of a consumer group (streams.transport.Group)."""
+
+    consumer: BatchConsumer
+    """Set once Faust has made it."""
+
+    def __init__(
+        self,
+        group_id: str,
+        settings: Settings,
+        topics: Topics,
+        models: list[ModelWorker],
+        fail: Callable[[BaseException], None],
+    ) -> None:
+        self.group_id = group_id
+        self.fail = fail
+        self.joined = asyncio.Event()
+        self.log = logger(group=group_id)
+        self._settings = settings
+        self._topics = topics
+        self._models = models
+        self._by_topic = {model.settings.samples: model for model in models}
+        self._assigned: set[TP] = set()
+        self._mending: set[asyncio.Task[None]] = set()
+
+    def consumer_config(self) -> dict[str, Any]:
+        """See Group."""
+        settings = self._settings
+        return {
+            **aiokafka_config(settings.kafka),
+            "group_id": self.group_id,
+            "group_instance_id": settings.group_instance_id,
+            "session_timeout_ms": int(settings.session_timeout * 1000),
+            "heartbeat_interval_ms": int(heartbeat(settings.session_timeout) * 1000),
+            "rebalance_timeout_ms": 60_000,
+            "max_poll_interval_ms": 600_000,
+        }
+
+    async def positions(self, assigned: set[TP]) -> Mapping[TP, tuple[int, int]]:
+        """See Group. Rules 8, 11, 13 and 14 of the log."""
+        for model in self._models:
+            model.processor.release_all()
+        positions = {}
+        for tp in sorted(assigned):
+            model = self._by_topic[tp.topic]
+            if tp.partition >= model.servable():
+                model.log.warning(
+                    "left unread: predictions or dead letters have fewer partitions than samples; "
+                    "run `gradstream topics create`, then start again",
+                    partition=tp.partition,
+                )
+                continue
+            partition = model.partition_id(tp.partition)
+            offset = await self._inside(model, partition, await model.processor.take(partition))
+            positions[tp] = (offset, model.processor.stand(partition, offset))
+        self._assigned = set(positions)
+        self.log.info(
+            "assigned", partitions={f"{tp.topic}-{tp.partition}": at for tp, (at, _) in positions.items()}
+        )
+        self.joined.set()
+        return positions
+
+    def committable(self) -> Mapping[TP, int]:
+        """See Group."""
+        offsets = {tp: self._next(tp) for tp in self._assigned}
+        return {tp: offset for tp, offset in offsets.items() if offset is not None}
+
+    def lag(self, model: ModelWorker) -> int | None:
+        """Records of the assigned partitions that the fold has not reached; None before the first fetch."""
+        mine = [tp for tp in self._assigned if self._by_topic[tp.topic] is model]
+        highs = [self.consumer.highwater(tp) for tp in mine]
+        if any(high is None for high in highs):
+            return None
+        behind = (max(0, high - (self._next(tp) or 0)) for tp, high in zip(mine, highs, strict=True))
+        return int(sum(behind))
+
+    def out_of_range(self, partitions: Mapping[TP, int]) -> None:
+        """See Group. The fetcher says it again until it is sought: once is enough."""
+        if not self._mending:
+            task = asyncio.ensure_future(self._mend(set(partitions)))
+            self._mending.add(task)
+            task.add_done_callback(self._mending.discard)
+            task.add_done_callback(self.failed)
+
+    async def seek(self, partition: PartitionId, offset: int, number: int) -> None:
+        """Put the fetcher of one partition at an offset (streams.processor.Seek)."""
+        await self.consumer.seek_numbered({TP(partition.topic, partition.partition): (offset, number)})
+
+    def failed(self, done: asyncio.Future[None]) -> None:
+        """A callback for tasks whose failure ends the worker."""
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.fail(error)
+
+    def _next(self, tp: TP) -> int | None:
+        model = self._by_topic[tp.topic]
+        return model.fold.next.get(model.partition_id(tp.partition))
+
+    async def _mend(self, partitions: set[TP]) -> None:
+        positions = await self.positions(self._assigned | partitions)
+        await self.consumer.seek_numbered(positions)
+
+    async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int) -> int:
+        """Rule 13: a position outside the input stops the worker, or is skipped when settings say so."""
+        found = await self._topics.now(partition.topic)
+        if found.topic_id != partition.topic_id:
+            raise LogError(
+                f"samples topic {partition.topic}: was deleted and made again (its id is {found.topic_id}, the "
+                f"model learns from {partition.topic_id}); forget the model: gradstream reset {model.name}"
+            )
+        start = (await self._topics.starts(partition.topic))[partition.partition]
+        end = (await self._topics.ends(partition.topic))[partition.partition]
+        if start <= offset <= end:
+            return offset
+        if offset > end or model.settings.on_hole != "skip":
+            raise LogError(
+                f"{partition}: the model's next offset {offset} is outside of the topic, which has "
+                f'[{start}, {end}); set on_hole = "skip" to go on behind a hole, or forget the model: '
+                f"gradstream reset {model.name}"
+            )
+        model.log.warning("skipping a hole in the input", partition=str(partition), start=offset, stop=start)
+        reason = {"reason": "deleted from the input topic", "records_at_most": start - offset}
+        await model.processor.skip_hole(partition, offset, start, json.dumps(reason).encode())
+        return model.fold.next[partition]

@@ -1,0 +1,192 @@
+"""A worker's life: start every model, join the group, run, finish what is in flight, leave, save, close.
+
+It runs until a signal, a failure, or, when draining, until all that was there is done. Stopping takes less
+than ten seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable
+from typing import Any
+
+from infra.settings import Settings
+from infra.store import CheckpointStore, StoreError
+from streams.faust_app import FaustApp, failure, make_app
+from streams.group import ModelGroup
+from streams.model_worker import ModelWorker
+from streams.progress import Progress
+from streams.topics import Topics
+
+FINISH_SECONDS = 4.0
+LEAVE_SECONDS = 2.0
+SAVE_SECONDS = 2.0
+
+
+class Worker:
+    """All models of one process in one consumer group."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        models: list[ModelWorker],
+        group_id: str,
+        topics: Topics,
+        store: CheckpointStore,
+        drain: bool = False,
+    ) -> None:
+        self.models = models
+        self.group = ModelGroup(group_id, settings, topics, models, self.fail)
+        self._settings = settings
+        self._topics = topics
+        self._store = store
+        self._drain = drain
+        self._stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._faust: FaustApp | None = None
+        self._watchdog: asyncio.Task[None] | None = None
+
+    async def run(self) -> None:
+        """Work until told to stop; raises what made it stop otherwise."""
+        loop = asyncio.get_running_loop()
+        for name in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(name, self.stop, name.name)
+        progress = Progress(self)
+        try:
+            await self._until_stopped(self._start())
+            if not self._stop.done():
+                progress.start()
+                _tune_garbage_collector()
+                await self._until_stopped(self._drained() if self._drain else asyncio.Event().wait())
+            await self._finish(self._stop.result() if self._stop.done() else "drained")
+        finally:
+            progress.stop()
+            await self._close()
+
+    def stop(self, reason: str) -> None:
+        """End the worker in good order."""
+        if not self._stop.done():
+            self._stop.set_result(reason)
+
+    def fail(self, error: BaseException) -> None:
+        """End the worker with an error."""
+        if not self._stop.done():
+            self._stop.set_exception(error)
+
+    async def _until_stopped(self, work: Awaitable[Any]) -> None:
+        """Wait for `work`, a stop or a failure, whichever comes first; raises failures."""
+        task = asyncio.ensure_future(work)
+        stop: asyncio.Future[Any] = self._stop
+        await asyncio.wait([task, stop], return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._stop.done():
+            self._stop.result()
+        elif not task.cancelled():
+            task.result()
+
+    async def _start(self) -> None:
+        for model in self.models:
+            await model.start(self.group.seek)
+            model.processor.failed.add_done_callback(self.group.failed)
+            self._tell(model)
+        self._faust = make_app(self._settings, self.group, self.models)
+        self.group.consumer = self._faust.consumer
+        await self._faust.start()
+        self._watchdog = asyncio.create_task(self._watch(self._faust), name="watchdog")
+
+    async def _watch(self, faust_app: FaustApp) -> None:
+        while True:
+            await asyncio.sleep(0.5)
+            if (error := failure(faust_app)) is not None:
+                self.fail(error)
+
+    async def _drained(self) -> None:
+        """Until every samples topic is folded up to where it ended when this began."""
+        ends = {model.name: await self._topics.ends(model.settings.samples) for model in self.models}
+        await self.group.joined.wait()
+        for model in self.models:
+            for partition, end in ends[model.name].items():
+                if partition < model.servable():
+                    await model.processor.folded(model.partition_id(partition), end)
+
+    async def _finish(self, reason: str) -> None:
+        """Stop fetching, let what is in flight come back, leave the group, save."""
+        until = time.monotonic() + FINISH_SECONDS
+        if self._faust is not None:
+            self._faust.consumer.stop_flow()
+        started = [model for model in self.models if model.started]
+        for model in started:
+            model.processor.release_all()  # what Faust has queued is left to the next owner
+            try:
+                await asyncio.wait_for(model.processor.drained(), until - time.monotonic())
+            except TimeoutError:
+                model.log.warning("stopping with batches in flight: their samples will be processed again")
+        await self._leave()
+        for model in started:
+            await self._last_save(model, reason)
+        self._report()
+
+    async def _leave(self) -> None:
+        if self._faust is not None and not self._faust.should_stop:
+            await asyncio.wait({asyncio.ensure_future(self._faust.stop())}, timeout=LEAVE_SECONDS)
+
+    async def _last_save(self, model: ModelWorker, reason: str) -> None:
+        try:
+            await asyncio.wait_for(model.save(), timeout=SAVE_SECONDS)
+        except (StoreError, TimeoutError) as error:
+            model.log.warning("the last checkpoint was not saved; the log has everything", reason=str(error))
+        model.log.info(
+            "stopped",
+            reason=reason,
+            log_offset=model.fold.log_offset,
+            samples_learned=model.fold.samples_learned,
+            digest=model.checkpoints.digest(),
+            samples_redone=model.view.samples_redone,
+        )
+
+    async def _close(self) -> None:
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        await self._leave()
+        for model in self.models:
+            await model.stop()
+        await self._store.close()
+
+    def _tell(self, model: ModelWorker) -> None:
+        settings = model.settings
+        model.log.info(
+            "worker starts",
+            worker=model.worker,
+            reads=settings.samples,
+            writes=[settings.predictions, settings.dead_letters, settings.learning_log],
+            group=self.group.group_id,
+            samples_learned=model.fold.samples_learned,
+            begins={str(p): offset for p, offset in sorted(model.fold.next.items(), key=str)},
+        )
+
+    def _report(self) -> None:
+        """Times for the benchmark, where it asks for them."""
+        path = os.environ.get("GRADSTREAM_BENCH_REPORT")
+        if path and self.models:
+            done = self.models[0].processor.throughput
+            report = {
+                "first_record": done.first_record,
+                "last_prediction_acked": done.last_prediction,
+                "last_append_acked": done.last_append,
+                "samples": done.samples,
+            }
+            with open(path, "w", encoding="utf-8") as file:
+                json.dump(report, file)
+
+
+def _tune_garbage_collector() -> None:
+    """What is alive after the start stays: do not look at it again, and look at the rest seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 50)
