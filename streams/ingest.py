@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -29,6 +30,9 @@ CHUNK = 1_000
 
 SURELY_SMALL = 16 * 1024
 """Bytes of JSON that cannot become a sample too large for the log: an entry takes at least two of them."""
+
+_VALUE, _KEY = attrgetter("value"), attrgetter("key")
+_OFFSET, _TIMESTAMP = attrgetter("offset"), attrgetter("timestamp")
 
 _Columns = tuple[Float64, Float64, Int64]
 """Labels, weights, timestamps."""
@@ -90,7 +94,7 @@ class Ingest:
         return self._validator.sample(value)
 
     def _chunk(self, topic: str, partition: int, records: Sequence[Record]) -> Ingested:
-        values = [record.value for record in records]
+        values = list(map(_VALUE, records))
         samples, decoded = self._parse(values)
         dead: list[DeadLetter] = []
         certain = decoded and self._certain(samples, values)
@@ -101,19 +105,20 @@ class Ingest:
             if columns is None:  # the validator has taken what the fast path would not
                 raise AssertionError(f"{topic}-{partition}: a sample is both valid and not")
         labels, weights, timestamps = columns
-        offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
-        ids: list[Any] = [sample.id for sample in samples]
-        if None in ids:
-            default = f"{topic}-{partition}-"
-            found = zip(ids, records, strict=True)
-            ids = [f"{default}{record.offset}" if one is None else one for one, record in found]
-        features = [sample.features for sample in samples]
-        rows = self.encoder.encode(features, labels, weights, timestamps, offsets)
-        return Ingested(topic, partition, ids, [record.key for record in records], rows, dead)
+        offsets = np.fromiter(map(_OFFSET, records), np.int64, len(records))
+        ids = _ids([sample.id for sample in samples], f"{topic}-{partition}-", offsets)
+        rows = self.encoder.encode(
+            [sample.features for sample in samples], labels, weights, timestamps, offsets
+        )
+        return Ingested(topic, partition, ids, list(map(_KEY, records)), rows, dead)
 
     def _parse(self, values: list[bytes | None]) -> tuple[list[Any], bool]:
         """Decoded samples, None where that failed; and whether none failed."""
         decode = self._decode
+        try:
+            return list(map(decode, values)), True  # type: ignore[arg-type]
+        except Exception:
+            pass  # one of them; each alone, then
         samples: list[Any] = []
         append = samples.append
         decoded = True
@@ -177,6 +182,16 @@ class Ingest:
         return self.encoder.fits(sample.features) and _all_utf8([value])
 
 
+def _ids(given: list[str | None], prefix: str, offsets: Int64) -> list[str]:
+    """The samples' ids; TOPIC-PARTITION-OFFSET for those without one."""
+    if None not in given:
+        return given  # type: ignore[return-value] # looked at just now
+    defaults = map(prefix.__add__, map(str, offsets.tolist()))
+    if given.count(None) == len(given):
+        return list(defaults)
+    return [default if one is None else one for one, default in zip(given, defaults, strict=True)]
+
+
 def _all_utf8(values: list[bytes | None]) -> bool:
     """msgspec does not look into texts that it skips, but a value that is not UTF-8 is not JSON."""
     try:
@@ -190,7 +205,7 @@ def _milliseconds(time: datetime | int) -> int:
     return time if isinstance(time, int) else milliseconds(time)
 
 
-def _weights(weights: list[float | None]) -> Float64:
+def _weights(weights: Sequence[float | None]) -> Float64:
     """(n,) null counts as 1; raises _Doubtful for a negative one."""
     found = np.fromiter(weights, np.float64, len(weights))
     found[np.isnan(found)] = 1.0  # numpy reads None as NaN, and JSON has no other NaN
@@ -199,11 +214,11 @@ def _weights(weights: list[float | None]) -> Float64:
     return found
 
 
-def _timestamps(given: list[datetime | int | None], records: Sequence[Record]) -> Int64:
+def _timestamps(given: Sequence[datetime | int | None], records: Sequence[Record]) -> Int64:
     """(n,) ms since 1970: the sample's own, else the record's; raises _Doubtful for one out of range."""
     n = len(given)
     if given.count(None) == n:
-        return np.fromiter((record.timestamp for record in records), np.int64, n)
+        return np.fromiter(map(_TIMESTAMP, records), np.int64, n)
     times = np.empty(n, dtype=np.int64)
     for i, (time, record) in enumerate(zip(given, records, strict=True)):
         if time is None:

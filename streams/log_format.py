@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from models.errors import GradstreamError
@@ -120,6 +121,21 @@ def envelope(worker: str, seq: int, **headers: object) -> list[tuple[str, bytes]
     return [(name.rstrip("_"), str(text).encode()) for name, text in texts.items()]
 
 
+_TYPES = {
+    np.dtype(np.float64): pa.float64(),
+    np.dtype(np.int64): pa.int64(),
+    np.dtype(np.int32): pa.int32(),
+    np.dtype(np.int16): pa.int16(),
+    np.dtype(np.uint32): pa.uint32(),
+}
+
+
+def _wrapped(array: npt.NDArray[Any]) -> pa.Array:
+    """An Arrow array on a numpy array's memory; several times as fast as pa.array."""
+    array = np.ascontiguousarray(array)
+    return pa.Array.from_buffers(_TYPES[array.dtype], len(array), [None, pa.py_buffer(array)], null_count=0)
+
+
 class DataCodec:
     """Rows and their served predictions to an Arrow IPC stream of one record batch, and back."""
 
@@ -146,25 +162,21 @@ class DataCodec:
         rows: n labelled samples; served: (n, outputs) predictions as they went out; names: full hash →
         feature name of hashed features that the log may not know yet.
         """
-        prediction = pa.array(served[:, 0])
+        prediction = _wrapped(served[:, 0])
         if self.outputs > 1:
-            prediction = pa.FixedSizeListArray.from_arrays(pa.array(served.ravel()), self.outputs)
-        arrays = [
-            pa.array(rows.offsets),
-            pa.array(rows.timestamps),
-            pa.array(rows.labels),
-            pa.array(rows.weights),
-            prediction,
-        ]
+            prediction = pa.FixedSizeListArray.from_arrays(_wrapped(served.ravel()), self.outputs)
+        arrays = [_wrapped(array) for array in (rows.offsets, rows.timestamps, rows.labels, rows.weights)]
+        arrays.append(prediction)
         if self.hashed:
-            starts = pa.array(rows.indptr.astype(np.int32))
-            arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.indices)))
-            arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.values)))
-            if self.scaled:
-                arrays.append(pa.ListArray.from_arrays(starts, pa.array(rows.scaled_by)))
-        missing = bool(np.isnan(rows.numeric).any())
+            starts = _wrapped(rows.indptr.astype(np.int32))
+            entries = [rows.indices, rows.values] + ([rows.scaled_by] if self.scaled else [])
+            arrays += [pa.ListArray.from_arrays(starts, _wrapped(array)) for array in entries]
         columns = np.ascontiguousarray(rows.numeric.T)
-        arrays += [pa.array(column, from_pandas=missing) for column in columns]
+        missing = np.isnan(columns).any(axis=1)
+        arrays += [
+            pa.array(column, from_pandas=True) if some else _wrapped(column)
+            for column, some in zip(columns, missing, strict=True)
+        ]
         schema = self.schema
         if names:
             text = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})

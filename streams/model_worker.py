@@ -15,7 +15,7 @@ from infra.logs import logger
 from infra.settings import ModelSettings
 from infra.store import CheckpointStore, StoreCorrupt, StoreUnavailable
 from models.model import Model
-from models.self_test import self_test_digest
+from models.self_test import self_test_digest, warm_up
 from streams.checkpoints import Checkpoints
 from streams.fold import Fold, check_genesis, genesis_value
 from streams.ingest import Ingest
@@ -84,7 +84,7 @@ class ModelWorker:
 
     async def start(self, seek: Seek) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
-        self._self_test = await asyncio.to_thread(self_test_digest)
+        self._self_test = await asyncio.to_thread(self._prepare)
         fold = Fold(Model(self._spec), DataCodec(self._spec))
         self.view = View(fold, self.worker)
         log_topic_id = self._infos[self.settings.learning_log].topic_id
@@ -102,6 +102,11 @@ class ModelWorker:
         self.started = True
         await self._open_all()
         self._saver = asyncio.create_task(self._save_regularly(), name=f"save {self.name}")
+
+    def _prepare(self) -> str:
+        """Load the compiled kernels before the first sample needs them; returns the self-test's digest."""
+        warm_up(self._spec)
+        return self_test_digest()
 
     async def _stand_in_log(self, fold: Fold, loaded: bool) -> None:
         """Rule 17: the checkpoint must stand inside the log, behind the record that it names."""

@@ -60,7 +60,6 @@ class Worker:
             await self._until_stopped(self._start())
             if not self._stop.done():
                 progress.start()
-                _tune_garbage_collector()
                 await self._until_stopped(self._drained() if self._drain else asyncio.Event().wait())
             await self._finish(self._stop.result() if self._stop.done() else "drained")
         finally:
@@ -97,6 +96,7 @@ class Worker:
             self._tell(model)
         self._faust = make_app(self._settings, self.group, self.models)
         self.group.consumer = self._faust.consumer
+        _tune_garbage_collector()
         await self._faust.start()
         self._watchdog = asyncio.create_task(self._watch(self._faust), name="watchdog")
 

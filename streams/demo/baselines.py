@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.model import Model
-from models.rows import Float64
+from models.rows import Float64, Rows
 from models.spec import ModelSpec
 from streams.demo.flights import Flights
 from streams.ingest import Ingest
@@ -36,15 +36,19 @@ def base_rate(labels: Float64) -> Float64:
     return (late_before + 0.5) / (known_before + 1.0)
 
 
-def frozen_after_january(spec: ModelSpec, flights: Flights) -> Float64:
-    """(n,) probabilities of a model that learns from the flights of January alone."""
-    records = [
-        _Record(i, 0, key, value)
-        for i, (key, value) in enumerate(zip(flights.keys, flights.values, strict=True))
-    ]
+def encoded(spec: ModelSpec, flights: Flights) -> Rows:
+    """The flights as the worker encodes them, from the same bytes."""
+    pairs = zip(flights.keys, flights.values, strict=True)
+    records = [_Record(offset, 0, key, value) for offset, (key, value) in enumerate(pairs)]
     rows = Ingest("frozen", spec).decode("flights", 0, records).rows
     if len(rows) != len(flights):
         raise AssertionError(f"{len(flights) - len(rows)} of the demo's own flights are no valid samples")
+    return rows
+
+
+def frozen_after_january(spec: ModelSpec, flights: Flights) -> Float64:
+    """(n,) probabilities of a model that learns from the flights of January alone."""
+    rows = encoded(spec, flights)
     january = int(np.searchsorted(flights.after_january, True))
     model = Model(spec)
     learned = model.predict_and_learn(rows.slice(0, january))

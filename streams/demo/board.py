@@ -47,7 +47,7 @@ class Board:
             return
         rate = (predicted - self._predicted) / max(now - self._shown, 1e-3)
         self._shown, self._predicted = now, predicted
-        quality = _quality(rate, score())
+        quality = _quality(rate, score()) if predicted else "(the worker starts; the first time, it compiles)"
         if self._live is not None:
             self._live.show(produced, predicted, quality)
         else:

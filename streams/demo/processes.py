@@ -31,7 +31,7 @@ def run(config: Path, *arguments: str) -> None:
     except subprocess.TimeoutExpired:
         raise DemoError(f"{shown} did not end within {COMMAND_SECONDS:.0f} s") from None
     if done.returncode:
-        raise DemoError(f"{shown} failed: {_last_line(done.stderr)}")
+        raise DemoError(f"{shown} failed: {last_line(done.stderr)}")
 
 
 class Worker:
@@ -53,13 +53,13 @@ class Worker:
     def check(self) -> None:
         """Raises DemoError when it has ended."""
         if not alive(self._process):
-            raise DemoError(f"the worker ended: {self.last_words()}")
+            raise DemoError(f"the worker ended early, its log says last: {self.last_words()}")
 
     def last_words(self) -> str:
         """What its log says last."""
         with self.log.open("rb") as file:
             file.seek(self._log_start)
-            return _last_line(file.read().decode("utf-8", "replace"))
+            return last_line(file.read().decode("utf-8", "replace"))
 
     def stop(self) -> None:
         """SIGTERM: it finishes what is in flight, saves and ends. Stopping twice does nothing."""
@@ -69,7 +69,8 @@ class Worker:
         self._guardian.close()
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """The last thing that a command or a log said, without the JSON around it."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         return "it said nothing"

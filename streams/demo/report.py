@@ -70,20 +70,20 @@ def require_better(comparisons: list[Comparison]) -> None:
 def show_stream(flights: Flights, last: bytes, seconds: float) -> None:
     """What went in and out, and what the scores are of; last: the last prediction as it came."""
     n, labelled = len(flights), flights.labelled
+    never_left = flights.scheduled - n
     for line in (
         "",
-        f"{flights.scheduled:,} flights on the schedule. {flights.scheduled - n:,} never left and have no sample.",
-        f"{n:,} left, and each was predicted before its outcome was learned. {n - labelled:,} of them have no",
+        f"{flights.scheduled:,} flights were scheduled; {never_left:,} never left and have no sample.",
+        f"{n:,} left, and each was predicted before its outcome was learned. {n - labelled:,} have no",
         "arrival time (diverted, mostly): they are predicted and not learned from.",
-        f"The predictions took {seconds:.1f} s, the worker's start included: the pace of kafka-python, which",
-        "produces and consumes in this one process.",
+        f"The last prediction came {seconds:.1f} s after the first flight was sent, worker start included.",
         "",
         f"the last sample  {flights.values[-1].decode()}",
         f"its prediction   {last.decode()}",
         "",
-        f"Does it arrive more than {LATE_MINUTES} minutes late? All scores are of the same {labelled:,} flights,",
-        "those whose outcome is known. Each outcome is learned right after its prediction; an airport would",
-        "know it hours later.",
+        f"Does it arrive more than {LATE_MINUTES} minutes late? All scores are of the {labelled:,} flights",
+        "whose outcome is known. Each outcome is learned right after its prediction; an airport would know",
+        "it hours later.",
         "",
     ):
         click.echo(line)
@@ -121,14 +121,16 @@ def show_next(config: Path, servers: Status, fate: Fate) -> None:
     key = f"gradstream:{{{MODEL}}}"
     redis = f"{program('redis-cli')} -p {urlsplit(servers.redis or '').port}"
     gradstream = f"{command} --config {_path(config)}"
-    for line in (
+    lines = [
         f'{redis} HGETALL "{key}:weights"',
         f'{redis} HGET "{key}:weights" dep_delay',
         f'{redis} HGET "{key}" metrics',
         f"{gradstream} tail {MODEL}.predictions --from-beginning --max-messages 5",
         f"{gradstream} inspect {MODEL}",
-        f"{command} local stop --dir {folder}",
-    ):
+    ]
+    if fate != "go":
+        lines.append(f"{command} local stop --dir {folder}")
+    for line in lines:
         click.echo(f"  {line}")
 
 

@@ -41,6 +41,7 @@ def demo(directory: Path | None, keep: bool, limit: int | None) -> None:
     schedule, None for all.
     """
     signal.signal(signal.SIGTERM, _terminated)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     quiet()
     temporary = directory is None and not keep
     with ExitStack() as cleanup:

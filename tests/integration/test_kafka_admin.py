@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import re
 import socket
@@ -164,6 +165,10 @@ def refused_port() -> int:
         ("no-such-host.invalid:9092", "host no-such-host.invalid is not known"),
     ],
 )
+# kafka-python leaves the socket of a refused connection to the garbage collector: collected here, by the test
+# that makes them, they are nobody else's warning.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_no_broker_is_one_line_with_address_and_reason(
     address: str, reason: str, silent_port: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,6 +178,8 @@ def test_no_broker_is_one_line_with_address_and_reason(
     assert str(caught.value).startswith(f"Kafka at {address}: ")
     assert reason in str(caught.value)
     assert "\n" not in str(caught.value)
+    del caught
+    gc.collect()
     assert capfd.readouterr().err == ""
 
 

@@ -1,4 +1,4 @@
-"""What the demo sends: every flight that left, once, in order, with nothing that was not known at departure."""
+"""What the demo sends: every flight that left, once, in order, and only what was known at departure."""
 
 from __future__ import annotations
 
@@ -64,8 +64,14 @@ def test_a_sample_holds_what_is_known_at_departure_and_nothing_else(year: Flight
     assert json.loads(year.values[0]) == {
         "id": "UA-1545-EWR-2013-01-01",
         "features": {
-            **{"carrier": "UA", "origin": "EWR", "dest": "IAH", "month": 1, "hour": 5},
-            **{"weekday": "Tue", "distance": 1400, "dep_delay": 2},
+            "carrier": "UA",
+            "origin": "EWR",
+            "dest": "IAH",
+            "month": 1,
+            "hour": 5,
+            "weekday": "Tue",
+            "distance": 1400,
+            "dep_delay": 2,
         },
         "timestamp": "2013-01-01T10:15:00Z",
         "label": 0,

@@ -14,6 +14,13 @@ from streams.demo.errors import DemoError
 from streams.demo.processes import Worker, last_line, own_environment, run
 
 
+def watch(worker: Worker, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        worker.check()
+        time.sleep(0.1)
+
+
 def test_the_last_line_of_a_log_is_read_whatever_its_form() -> None:
     assert last_line("gradstream: no topic flights\n\n") == "no topic flights"
     assert last_line('first\n{"event": "assigned", "level": "info"}\n') == "assigned"
@@ -43,10 +50,7 @@ def test_a_worker_that_cannot_start_is_told_in_its_own_words(
     worker = Worker(path, tmp_path / "logs" / "worker.log")
     try:
         with pytest.raises(DemoError, match=r"^the worker ended early, .*127\.0\.0\.1:1: connection refused"):
-            until = time.monotonic() + 60
-            while time.monotonic() < until:
-                worker.check()
-                time.sleep(0.1)
+            watch(worker, 60)
     finally:
         worker.stop()
         worker.stop()
