@@ -132,8 +132,8 @@ class ModelGroup:
         found = await self._topics.now(partition.topic)
         if found.topic_id != partition.topic_id:
             raise LogError(
-                f"samples topic {partition.topic}: was deleted and made again (its id is {found.topic_id}, "
-                f"the model learns from {partition.topic_id}); forget the model: gradstream reset {model.name}"
+                f"samples topic {partition.topic}: was deleted and made again (its id is {found.topic_id}; "
+                f"the model knows {partition.topic_id}); forget the model: gradstream reset {model.name}"
             )
         start = (await self._topics.starts(partition.topic))[partition.partition]
         end = (await self._topics.ends(partition.topic))[partition.partition]

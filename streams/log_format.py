@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -130,9 +130,9 @@ _TYPES = {
 }
 
 
-def _wrapped(array: npt.NDArray[Any]) -> pa.Array:
+def _wrapped(values: npt.ArrayLike) -> pa.Array:
     """An Arrow array on a numpy array's memory; several times as fast as pa.array."""
-    array = np.ascontiguousarray(array)
+    array = np.ascontiguousarray(values)
     return pa.Array.from_buffers(_TYPES[array.dtype], len(array), [None, pa.py_buffer(array)], null_count=0)
 
 
@@ -169,10 +169,11 @@ class DataCodec:
         arrays.append(prediction)
         if self.hashed:
             starts = _wrapped(rows.indptr.astype(np.int32))
-            entries = [rows.indices, rows.values] + ([rows.scaled_by] if self.scaled else [])
-            arrays += [pa.ListArray.from_arrays(starts, _wrapped(array)) for array in entries]
+            entries = [_wrapped(rows.indices), _wrapped(rows.values)]
+            entries += [_wrapped(rows.scaled_by)] if self.scaled else []
+            arrays += [pa.ListArray.from_arrays(starts, array) for array in entries]
         columns = np.ascontiguousarray(rows.numeric.T)
-        missing = np.isnan(columns).any(axis=1)
+        missing = [bool(np.isnan(column).any()) for column in columns]
         arrays += [
             pa.array(column, from_pandas=True) if some else _wrapped(column)
             for column, some in zip(columns, missing, strict=True)

@@ -7,6 +7,7 @@ than ten seconds.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import json
 import os
@@ -14,6 +15,8 @@ import signal
 import time
 from collections.abc import Awaitable
 from typing import Any
+
+import pyarrow
 
 from infra.settings import Settings
 from infra.store import CheckpointStore, StoreError
@@ -26,6 +29,7 @@ from streams.topics import Topics
 FINISH_SECONDS = 4.0
 LEAVE_SECONDS = 2.0
 SAVE_SECONDS = 2.0
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 class Worker:
@@ -96,7 +100,7 @@ class Worker:
             self._tell(model)
         self._faust = make_app(self._settings, self.group, self.models)
         self.group.consumer = self._faust.consumer
-        _tune_garbage_collector()
+        _tune_memory()
         await self._faust.start()
         self._watchdog = asyncio.create_task(self._watch(self._faust), name="watchdog")
 
@@ -185,8 +189,17 @@ class Worker:
                 json.dump(report, file)
 
 
-def _tune_garbage_collector() -> None:
-    """What is alive after the start stays: do not look at it again, and look at the rest seldom."""
+def _tune_memory() -> None:
+    """What is alive after the start stays: do not look at it again for garbage, and at the rest seldom.
+
+    Batches are made and dropped thousands of times a second; malloc would give their memory back to the
+    system each time, and every new one would fault its pages in again.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's alone
+    if mallopt is not None:
+        mallopt(M_MMAP_THRESHOLD, 32 * 1024 * 1024)
+        mallopt(M_TRIM_THRESHOLD, 128 * 1024 * 1024)
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
