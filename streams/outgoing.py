@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 from models.rows import Float64, Int64
@@ -39,13 +38,11 @@ class Outgoing:
         )
         dead = ingested.dead
         headers = [dead_letter_headers(d, partition.topic, partition.partition, self._model) for d in dead]
-        await asyncio.gather(
-            self._output.deliver(self._predictions, partition.partition, ingested.keys, values),
-            self._output.deliver(
-                self._dead_letters,
-                partition.partition,
-                [d.record.key for d in dead],
-                [d.record.value for d in dead],
-                headers,
-            ),
+        await self._output.deliver(self._predictions, partition.partition, ingested.keys, values)
+        await self._output.deliver(
+            self._dead_letters,
+            partition.partition,
+            [d.record.key for d in dead],
+            [d.record.value for d in dead],
+            headers,
         )

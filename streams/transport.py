@@ -33,7 +33,7 @@ from faust.types import TP, ConsumerMessage
 from streams.processor import Fetched
 
 LOGGER = logging.getLogger("faust.transport")  # mode would name it after this module: the log is ours
-RECORDS_A_BATCH = 2000
+RECORDS_A_BATCH = 100_000  # all that one fetch brought
 FETCH_WAIT_MS = 100
 FETCH_BYTES = 1024 * 1024
 
