@@ -99,8 +99,8 @@ class Stream:
         assert process.wait(timeout) == 0, self.logs()
 
     def logs(self) -> str:
-        text = (self.folder / f"{self.name}.worker.log").read_text()
-        return text[-4000:]
+        path = self.folder / f"{self.name}.worker.log"
+        return path.read_text() if path.exists() else ""
 
     def stop_all(self) -> None:
         for process in self.running:

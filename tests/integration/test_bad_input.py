@@ -129,11 +129,12 @@ def test_mutations_of_valid_records_never_stop_the_worker(make: Callable[..., St
 
 def one_line(stream: Stream, *arguments: str, env: dict[str, str] | None = None) -> str:
     """The worker's last words; it must have failed within 30 seconds."""
+    said = len(stream.logs())
     process = stream.worker(*arguments, env=env)
     begun = time.monotonic()
     assert process.wait(30) == 1
     assert time.monotonic() - begun < 30
-    last = [line for line in stream.logs().splitlines() if not line.startswith("{")]
+    last = [line for line in stream.logs()[said:].splitlines() if not line.startswith("{")]
     assert len(last) == 1, last
     assert last[0].startswith("gradstream: ")
     return last[0]
@@ -216,3 +217,69 @@ def test_an_input_that_was_made_again_is_told(make: Callable[..., Stream], kafka
     time.sleep(1)
     stream.command("topics", "create")
     assert "deleted and made again" in one_line(stream)
+
+
+def delete_records(stream: Stream, topic: str, before: int) -> None:
+    """Take the records of partition 0 below an offset away, as retention does."""
+    from kafka import TopicPartition
+    from kafka.admin import KafkaAdminClient
+
+    with KafkaAdminClient(bootstrap_servers=stream.kafka) as admin:
+        admin.delete_records({TopicPartition(topic, 0): before})
+
+
+def test_a_hole_in_the_input_stops_the_worker_or_is_skipped_when_told_to(make: Callable[..., Stream]) -> None:
+    stream = make(DENSE)
+    stream.produce(samples(50))
+    stream.drain()
+    learned = int(stream.checkpoint()["samples_learned"])
+    stream.produce(samples(100))
+    delete_records(stream, stream.samples, 80)
+    before = stream.tensors()
+    line = one_line(stream)
+    assert f"{stream.samples}-0: the model's next offset 50 is outside of the topic" in line
+    assert 'on_hole = "skip"' in line
+    assert stream.tensors() == before
+    stream.write_config(stream.table.replace("save_every", 'on_hole = "skip"\nsave_every'))
+    stream.drain()
+    found = stream.inspect()
+    assert found["lag"] == 0
+    assert found["offsets"] == {f"{stream.samples}-0": 150}
+    assert learned < found["samples_learned"] < learned + 100
+
+
+def test_a_log_that_lost_what_the_checkpoint_needs_is_told(make: Callable[..., Stream]) -> None:
+    stream = make(DENSE)
+    stream.produce(samples(50))
+    stream.drain()
+    saved = stream.checkpoint()
+    stream.produce(samples(50))
+    stream.drain()
+    end = len(stream.log_records())
+    delete_records(stream, f"{stream.name}.learning-log", end)
+    stream.drain()  # the checkpoint stands at the end: nothing is missing
+    with stream.client() as client:
+        client.hset(f"gradstream:{{{stream.name}}}", "log_offset", saved["log_offset"])
+    assert "after the checkpoint's offset" in one_line(stream)
+    with stream.client() as client:
+        client.delete(*client.keys(f"gradstream:{{{stream.name}}}*"))
+    assert "Redis has no checkpoint" in one_line(stream)
+    assert stream.checkpoint() == {}
+
+
+def test_partitions_added_later_are_read_from_their_beginning(
+    make: Callable[..., Stream], kafka_admin: Any
+) -> None:
+    stream = make(DENSE.replace("save_every", 'start = "latest"\nsave_every'))
+    stream.produce(samples(50))
+    stream.drain()
+    assert stream.checkpoint()["samples_learned"] == "0"  # latest: what was there before is not read
+    kafka_admin.create_partitions({stream.samples: 2})
+    stream.partitions = 2
+    stream.produce(samples(100))
+    one_partition = stream.worker("--drain")
+    assert one_partition.wait(60) == 0
+    assert "left unread" in stream.logs()
+    stream.command("topics", "create", "--partitions", "2")
+    stream.drain()
+    assert stream.inspect()["offsets"] == {f"{stream.samples}-0": 100, f"{stream.samples}-1": 50}
