@@ -25,7 +25,7 @@ TOPIC = "bench.samples"
 WARM_UP_TOPIC = "bench.warm-up"
 WARM_UP_SAMPLES = 2_000
 NAIVE_SAMPLES = 20_000
-"""What `naive` is given unless told otherwise: its rate stays as it is, and all would take a minute."""
+"""What `naive` is given unless told otherwise: all would take a minute, at the same CPU time each."""
 
 console = Console(stderr=True)
 

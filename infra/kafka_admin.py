@@ -70,7 +70,7 @@ class KafkaAdmin:
         self.address = ",".join(self._servers)
         self._client = KafkaAdminClient.__new__(KafkaAdminClient)
         try:
-            self._client.__init__(  # type: ignore[misc]
+            self._client.__init__(
                 **self._config, bootstrap_timeout_ms=BOOTSTRAP_MS, request_timeout_ms=REQUEST_MS
             )
         except (kafka_errors.KafkaError, OSError, ValueError, AssertionError) as error:

@@ -99,7 +99,7 @@ class LogWriter:
         self._producer: AIOKafkaProducer | None = None
 
     async def start(self) -> None:
-        """Connect."""
+        """Connect; raises LogError."""
         self._producer = AIOKafkaProducer(
             **self._config,
             enable_idempotence=True,
@@ -108,7 +108,11 @@ class LogWriter:
             max_batch_size=MAX_RECORD_BYTES,
             max_request_size=2 * MAX_RECORD_BYTES,
         )
-        await self._producer.start()
+        try:
+            await self._producer.start()
+        except KafkaError as error:
+            self._producer = None
+            raise LogError(f"{self.topic}: no producer: {type(error).__name__}: {error}") from error
 
     async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
         """Append one record and wait until all in-sync replicas have it; returns its offset.

@@ -1,8 +1,8 @@
 """One model in one worker: fetched batches in, predictions out, samples learned through the log.
 
 The processor knows neither Faust nor how batches are fetched. It is given fetched batches (`process`), told
-of assignments (`take`), and asks for a seek through a callback. Three tasks run beside it: one reads the log,
-one appends to it, and one at a time puts a dropped partition back on its feet.
+of assignments (`take`), and asks for a seek through a callback. Tasks run beside it: one reads the log, one
+appends to it (streams.appender), and one for each dropped partition puts it back on its feet.
 
 Order of things for one batch (rule 9): decode, predict with the view, learn in the view, send predictions
 and dead letters; when both are acknowledged, append; when the record has come back, it is folded.
@@ -17,9 +17,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from streams.appender import Appender
+from streams.changes import Changes
 from streams.fold import Fold
 from streams.ingest import Ingest, Ingested
-from streams.learning_log import AppendFailed, LogReader, LogWriter
+from streams.learning_log import LogReader, LogWriter
 from streams.log_format import MAX_DATA_BYTES, LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.raw_records import RawRecord
@@ -29,7 +31,6 @@ CHUNK = 6_000
 """Records that go through all stages together: more cost cache misses, fewer cost calls."""
 MAX_PENDING_BATCHES = 64
 MAX_PENDING_BYTES = 64 * 1024 * 1024
-MAX_NAMES_A_RECORD = 10_000
 
 Seek = Callable[[PartitionId, int, int], Awaitable[None]]
 """Puts the fetcher of a partition at an offset; batches fetched from then on carry the seek's number."""
@@ -62,8 +63,6 @@ class Throughput:
     samples: int = 0
     discarded: int = 0
     first_record: float | None = None
-    last_prediction: float | None = None
-    last_append: float | None = None
 
 
 class Processor:
@@ -77,17 +76,20 @@ class Processor:
         self._ingest = ingest
         self._outgoing = outgoing
         self._reader = reader
-        self._writer = writer
         self._seek = seek
         self._seeks = 0
         self._positions: dict[PartitionId, Position] = {}
         self._owned: dict[tuple[str, int], PartitionId] = {}
-        self._deliveries: dict[Batch, asyncio.Task[None]] = {}
-        self._changed = asyncio.Condition()
+        self._changes = Changes()
+        self._appender = Appender(view, writer, self._changes, self._begin_again)
         self._recoveries: dict[PartitionId, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._append_lock = asyncio.Lock()
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def last_acknowledged(self) -> tuple[float | None, float | None]:
+        """When the last prediction, and the last append, were acknowledged (time.monotonic())."""
+        return self._appender.last_delivery, self._appender.last_append
 
     @property
     def fold(self) -> Fold:
@@ -98,23 +100,24 @@ class Processor:
 
     def start(self) -> None:
         """Begin to read the log and to append; a failure of either resolves `failed`."""
-        for name, body in (("log reader", self._read_log), ("log appender", self._append_pending)):
+        for name, body in (("log reader", self._read_log), ("log appender", self._appender.run)):
             self._spawn(body(), name)
 
     async def folded(self, partition: PartitionId, offset: int) -> None:
         """Wait until the fold of a partition has come to `offset`."""
-        await self._until(lambda: self.fold.next.get(partition, -1) >= offset)
+        await self._changes.until(lambda: self.fold.next.get(partition, -1) >= offset)
 
     async def drained(self) -> None:
         """Wait until nothing is pending."""
-        await self._until(lambda: not self.view.pending)
+        await self._changes.until(lambda: not self.view.pending)
 
     async def stop(self) -> None:
         """End the tasks; what is pending stays in the input and is processed by the next owner."""
-        tasks = [*self._tasks, *self._recoveries.values(), *self._deliveries.values()]
+        tasks = [*self._tasks, *self._recoveries.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._appender.stop()
 
     # Assignment (rules 8, 10, 11)
 
@@ -122,6 +125,9 @@ class Processor:
         """The worker owns no partition any more. Pending batches go on: the log decides about them."""
         self._positions.clear()
         self._owned.clear()
+        for task in self._recoveries.values():
+            task.cancel()
+        self._recoveries.clear()
 
     async def take(self, partition: PartitionId) -> int:
         """Own a partition: returns the offset to process next.
@@ -129,8 +135,9 @@ class Processor:
         One that is not open yet was added after the model began: it opens at 0 (rule 14).
         """
         self._positions.pop(partition, None)
-        self._owned[partition.topic, partition.partition] = partition
+        self._owned.pop((partition.topic, partition.partition), None)
         self.view.drop(partition)
+        self._appender.settle()
         await self._echoes_read(partition)
         await self.read_to_end()
         if partition not in self.fold.next:
@@ -143,36 +150,33 @@ class Processor:
         Called before the fetcher is sought: its first batch may be here before the seek's answer.
         """
         self._seeks += 1
+        self._owned[partition.topic, partition.partition] = partition
         self._positions[partition] = Position(offset, self._seeks)
         return self._seeks
 
     async def open(self, partition: PartitionId, start: int) -> None:
         """Append `open` and wait until the log has it (whoever's came first)."""
-        await self.append_plain(
+        await self._appender.append_plain(
             "open",
             topic=partition.topic,
             topic_id=partition.topic_id,
             partition=partition.partition,
             next=start,
         )
-        await self._until(lambda: partition in self.fold.next)
+        await self._changes.until(lambda: partition in self.fold.next)
 
     async def skip_hole(self, partition: PartitionId, start: int, stop: int, reason: bytes) -> None:
         """Append `hole` for a range that is gone from the input, and wait until the fold is past it."""
         where = {"topic": partition.topic, "topic_id": partition.topic_id, "partition": partition.partition}
-        await self.append_plain("hole", reason, **where, from_=start, to=stop, samples=0, dead_letters=0)
-        await self._until(lambda: self.fold.next[partition] != start)
-
-    async def append_plain(self, kind: str, value: bytes | None = None, **headers: object) -> None:
-        """Append a record that carries no samples."""
-        async with self._append_lock:
-            seq = self.view.next_seq()
-            await self._writer.append(kind, self.view.worker, seq, value, **headers)
+        await self._appender.append_plain(
+            "hole", reason, **where, from_=start, to=stop, samples=0, dead_letters=0
+        )
+        await self._changes.until(lambda: self.fold.next[partition] != start)
 
     async def read_to_end(self) -> None:
         """Wait until the fold has all that the log has now."""
         end = await self._reader.end()
-        await self._until(lambda: self.fold.log_offset >= end)
+        await self._changes.until(lambda: self.fold.log_offset >= end)
 
     # Batches (rule 9)
 
@@ -182,7 +186,7 @@ class Processor:
         if partition is None or not self._current(partition, fetched.start, fetched.seek):
             self.throughput.discarded += 1
             return
-        await self._until(self._room)
+        await self._changes.until(self._room)
         if not self._current(partition, fetched.start, fetched.seek):
             self.throughput.discarded += 1
             return
@@ -196,7 +200,7 @@ class Processor:
             if not self._current(partition, start, fetched.seek):
                 return  # dropped while the chunk before was let out
             self._process(partition, start, stop, records[i * CHUNK : (i + 1) * CHUNK])
-            await self._notify()
+            await self._changes.notify()
             await asyncio.sleep(0)
 
     def _current(self, partition: PartitionId, start: int, seek: int) -> bool:
@@ -229,84 +233,21 @@ class Processor:
         self._positions[partition].offset = stop
         self.throughput.samples += len(ingested.rows)
         delivery = self._outgoing.send(partition, ingested, served, learned_before)
-        self._deliveries[batch] = asyncio.create_task(self._deliver(delivery))
-
-    async def _deliver(self, delivery: Awaitable[None]) -> None:
-        await delivery
-        self.throughput.last_prediction = time.monotonic()
+        self._appender.deliver(batch, delivery)
 
     def _room(self) -> bool:
         pending = self.view.pending
         return len(pending) < MAX_PENDING_BATCHES and sum(b.nbytes for b in pending) < MAX_PENDING_BYTES
 
-    # Appending (rules 9 and 12)
-
-    async def _append_pending(self) -> None:
-        while True:
-            await self._until(lambda: self._first_unsent() is not None)
-            batch = self._first_unsent()
-            if batch is None:
-                continue
-            await asyncio.shield(self._deliveries[batch])
-            group = self._group(batch)
-            if not group:
-                continue  # dropped meanwhile
-            try:
-                await self._append(group)
-            except AppendFailed:
-                await self._begin_again()
-
-    def _first_unsent(self) -> Batch | None:
-        return next((batch for batch in self.view.pending if batch.seq is None), None)
-
-    def _group(self, first: Batch) -> list[Batch]:
-        """`first` and the neighbours of its partition after it that are delivered as well, up to 4 MiB."""
-        group: list[Batch] = []
-        size = 0
-        for batch in self.view.pending:
-            if not group and batch is not first:
-                continue
-            size += batch.nbytes
-            delivered = self._deliveries[batch].done()
-            if group and (batch.partition != first.partition or not delivered or size > MAX_DATA_BYTES):
-                break
-            group.append(batch)
-        return group
-
-    async def _append(self, group: list[Batch]) -> None:
-        first, last = group[0], group[-1]
-        async with self._append_lock:
-            if first not in self.view.pending:
-                return
-            seq = self.view.next_seq()
-            names = self.view.take_names(MAX_NAMES_A_RECORD)
-            first.names = names
-            value = self.fold.codec.encode_all([(b.rows, b.served) for b in group], names)
-            self.view.sent(group, seq)
-            await self._writer.append(
-                "data",
-                self.view.worker,
-                seq,
-                value,
-                topic=first.partition.topic,
-                topic_id=first.partition.topic_id,
-                partition=first.partition.partition,
-                from_=first.start,
-                to=last.stop,
-                samples=sum(len(batch.rows) for batch in group),
-                dead_letters=sum(batch.dead_letters for batch in group),
-            )
-        self.throughput.last_append = time.monotonic()
-
     async def _begin_again(self) -> None:
         """Rule 12: after a doubtful append nothing is certain but the log."""
         self.view.drop_all()
-        self._forget_deliveries()
+        self._appender.settle()
         self.view.producer_closed()
         owned = list(self._owned.values())
         for partition in owned:
             self._positions.pop(partition, None)
-        await self._writer.start()
+        await self._appender.begin_again()
         await self.read_to_end()
         for partition in owned:
             self._recover(partition)
@@ -318,51 +259,34 @@ class Processor:
             run = await self._reader.run()
             if run:
                 self._fold(run)
-                await self._notify()
+                await self._changes.notify()
 
     def _fold(self, run: list[LogRecord]) -> None:
         outcome = self.view.fold_run(run)
-        self._forget_deliveries()
+        self._appender.settle()
         for partition in outcome.dropped:
             if self._positions.pop(partition, None) is not None:
                 self._recover(partition)
-
-    def _forget_deliveries(self) -> None:
-        if len(self._deliveries) > len(self.view.pending):
-            kept = set(self.view.pending)
-            for batch in [b for b in self._deliveries if b not in kept]:
-                task = self._deliveries.pop(batch)
-                if not task.done():  # its predictions may still go out: repeats are allowed
-                    task.add_done_callback(_ignore)
 
     def _recover(self, partition: PartitionId) -> None:
         if partition not in self._recoveries:
             task = asyncio.create_task(self._stand_again(partition), name=f"recover {partition}")
             self._recoveries[partition] = task
-            task.add_done_callback(lambda _: self._recoveries.pop(partition, None))
             task.add_done_callback(self._check)
 
     async def _stand_again(self, partition: PartitionId) -> None:
         """Rules 10 and 11: wait for the echoes of what was dropped, then seek to the fold's offset."""
-        await self._echoes_read(partition)
-        if self._owned.get((partition.topic, partition.partition)) == partition:
-            offset = self.fold.next[partition]
-            await self._seek(partition, offset, self.stand(partition, offset))
+        try:
+            while partition not in self._positions:  # it may be dropped again before the seek is answered
+                await self._echoes_read(partition)
+                offset = self.fold.next[partition]
+                await self._seek(partition, offset, self.stand(partition, offset))
+        finally:
+            if self._recoveries.get(partition) is asyncio.current_task():
+                del self._recoveries[partition]
 
     async def _echoes_read(self, partition: PartitionId) -> None:
-        await self._until(lambda: self.view.unread[partition] <= 0)
-
-    # Waiting
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        if condition():
-            return
-        async with self._changed:
-            await self._changed.wait_for(condition)
-
-    async def _notify(self) -> None:
-        async with self._changed:
-            self._changed.notify_all()
+        await self._changes.until(lambda: self.view.unread[partition] <= 0)
 
     def _spawn(self, body: Awaitable[None], name: str) -> None:
         async def run() -> None:
@@ -376,11 +300,6 @@ class Processor:
         """A task that failed ends the worker: nothing is swallowed."""
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)
-
-
-def _ignore(task: asyncio.Task[None]) -> None:
-    if not task.cancelled():
-        task.exception()
 
 
 def _log_bytes(ingested: Ingested) -> int:

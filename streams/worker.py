@@ -179,10 +179,11 @@ class Worker:
         path = os.environ.get("GRADSTREAM_BENCH_REPORT")
         if path and self.models:
             done = self.models[0].processor.throughput
+            predicted, appended = self.models[0].processor.last_acknowledged
             report = {
                 "first_record": done.first_record,
-                "last_prediction_acked": done.last_prediction,
-                "last_append_acked": done.last_append,
+                "last_prediction_acked": predicted,
+                "last_append_acked": appended,
                 "samples": done.samples,
             }
             with open(path, "w", encoding="utf-8") as file:
