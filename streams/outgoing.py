@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from models.rows import Float64, Int64
@@ -38,11 +39,17 @@ class Outgoing:
         )
         dead = ingested.dead
         headers = [dead_letter_headers(d, partition.topic, partition.partition, self._model) for d in dead]
-        await self._output.deliver(self._predictions, partition.partition, ingested.keys, values)
-        await self._output.deliver(
-            self._dead_letters,
-            partition.partition,
-            [d.record.key for d in dead],
-            [d.record.value for d in dead],
-            headers,
+        # Deliveries to a partition leave in the order in which they are begun, so both begin here and now.
+        letters = asyncio.create_task(
+            self._output.deliver(
+                self._dead_letters,
+                partition.partition,
+                [d.record.key for d in dead],
+                [d.record.value for d in dead],
+                headers,
+            )
         )
+        try:
+            await self._output.deliver(self._predictions, partition.partition, ingested.keys, values)
+        finally:
+            await letters

@@ -168,4 +168,4 @@ def test_the_message_reference_names_each_class_of_error_with_its_stage() -> Non
 def test_the_message_reference_gives_the_hash_seed() -> None:
     text = (Path(__file__).parents[2] / "docs" / "messages.md").read_text(encoding="utf-8")
     assert f"{SEED:#x}" in text
-    assert f'"carrier=UA".encode(), {SEED:#x})   # {feature_hash("carrier=UA"):#x}' in text
+    assert f'"carrier=UA".encode(), {SEED:#x})  # {feature_hash("carrier=UA"):#x}' in text
