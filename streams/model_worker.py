@@ -29,6 +29,7 @@ from streams.topics import Topics
 from streams.view import View
 
 NEAR_END_SECONDS = 1.0
+CLOSE_SECONDS = 1.5
 
 
 class ModelWorker:
@@ -217,8 +218,8 @@ class ModelWorker:
             await asyncio.gather(self._saver, return_exceptions=True)
         if self.started:
             await self.processor.stop()
-        for client in (self._output, self._writer, self._reader):
-            try:
-                await asyncio.wait_for(client.stop(), timeout=3)
-            except TimeoutError:
-                self.log.warning("a Kafka client did not close in time", client=type(client).__name__)
+        clients = (self._output.stop(), self._writer.stop(), self._reader.stop())
+        try:
+            await asyncio.wait_for(asyncio.gather(*clients, return_exceptions=True), CLOSE_SECONDS)
+        except TimeoutError:
+            self.log.warning("the Kafka clients did not close in time")

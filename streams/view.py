@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from models.model import Model
 from models.rows import Float64, Int64, Rows
 from models.undo import Undo
-from streams.fold import Fold
+from streams.fold import MAX_NAMES, Fold
 from streams.log_format import LogRecord, PartitionId, Undecodable
 
 
@@ -81,7 +81,7 @@ class View:
         """
         learned = self.model.predict_and_learn(rows)
         for hash_, name in rows.names.items():
-            if hash_ not in self.fold.names:
+            if hash_ not in self.fold.names and len(self.unsent_names) < MAX_NAMES:
                 self.unsent_names[hash_] = name
         assert learned.undo is not None
         return learned.served, learned.learned_before, learned.undo, learned.refused

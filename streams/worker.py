@@ -26,9 +26,9 @@ from streams.model_worker import ModelWorker
 from streams.progress import Progress
 from streams.topics import Topics
 
-FINISH_SECONDS = 4.0
-LEAVE_SECONDS = 2.0
-SAVE_SECONDS = 2.0
+FINISH_SECONDS = 3.5
+LEAVE_SECONDS = 1.5
+SAVE_SECONDS = 2.0  # with CLOSE_SECONDS of model_worker: less than ten in all
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -158,8 +158,7 @@ class Worker:
         if self._watchdog is not None:
             self._watchdog.cancel()
         await self._leave()
-        for model in self.models:
-            await model.stop()
+        await asyncio.gather(*(model.stop() for model in self.models))
         await self._store.close()
 
     def _tell(self, model: ModelWorker) -> None:

@@ -236,6 +236,30 @@ def test_a_model_is_restored_from_its_checkpoint_without_reading_the_log_again(
     assert stream.checkpoint()["digest"] == first["digest"]
 
 
+def test_one_worker_runs_all_models_of_its_file_or_the_one_that_is_named(make: Callable[..., Stream]) -> None:
+    first, second = make(DENSE), make(HASHED)
+    first.produce(samples(300))
+    second.produce(samples(500))
+    tables = second.config.read_text()
+    first.config.write_text(first.config.read_text() + tables[tables.index(f'[models."{second.name}"]') :])
+    process = first.worker("--drain", "--model", second.name)
+    assert process.wait(60) == 0, first.logs()
+    assert second.checkpoint()["samples_learned"] == str(labelled(500))
+    assert first.checkpoint() == {}
+    first.drain()
+    assert first.checkpoint()["samples_learned"] == str(labelled(300))
+    assert second.checkpoint()["samples_learned"] == str(labelled(500))
+
+
+def test_two_models_on_one_topic_need_a_worker_each(make: Callable[..., Stream]) -> None:
+    stream = make(DENSE)
+    other = DENSE.format(name=f"{stream.name}-b")
+    text = f'{stream.config.read_text()}[models."{stream.name}-b"]\nsamples = "{stream.samples}"\n{other}'
+    stream.config.write_text(text)
+    assert stream.worker().wait(30) == 1
+    assert f"--model {stream.name}-b" in stream.logs().splitlines()[-1]
+
+
 def test_weights_in_redis_are_named_and_agree_with_inspect(make: Callable[..., Stream]) -> None:
     stream = make(HASHED)
     stream.produce(samples(2000))
