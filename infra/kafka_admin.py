@@ -53,9 +53,9 @@ class TopicInfo:
 
 
 def quiet() -> None:
-    """Keep kafka-python's own log off standard error, unless it was asked for: its failures are raised."""
+    """Silence kafka-python's log, unless it was given a level: what it says there is raised as well."""
     log = logging.getLogger("kafka")
-    if log.getEffectiveLevel() >= logging.WARNING:
+    if log.level == logging.NOTSET:
         log.setLevel(logging.CRITICAL + 1)
 
 

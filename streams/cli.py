@@ -96,7 +96,11 @@ def _set_config(ctx: click.Context, _param: click.Parameter, value: Path | None)
 
 def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
+        import logging
+
         _invocation(ctx).debug = True
+        logging.basicConfig()
+        logging.getLogger("kafka").setLevel(logging.INFO)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
@@ -122,7 +126,7 @@ def _common_options() -> list[click.Option]:
             is_flag=True,
             expose_value=False,
             callback=_set_debug,
-            help="Show the traceback of an error.",
+            help="Show tracebacks, and what the clients log.",
         ),
     ]
 

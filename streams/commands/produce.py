@@ -144,20 +144,19 @@ class Sending:
 
     def _flush(self, number: int) -> None:
         """Wait until all has arrived or something is lost: then the rest is not worth waiting for."""
-        from kafka.errors import KafkaError, KafkaTimeoutError
+        from kafka.errors import KafkaError
 
         deadline = time.monotonic() + 1.5 * DELIVERY_MS / 1000
-        while True:
+        while self._failed is None:
             try:
                 self._producer.flush(timeout=1)
                 return
-            except KafkaTimeoutError as error:
+            except (
+                KafkaError
+            ) as error:  # too slow, or a batch was split under it: each record tells its own fate
                 if time.monotonic() > deadline:
-                    self._failed = self._failed or (number, error)
-            except KafkaError as error:
-                self._failed = self._failed or (number, error)
-            if self._failed is not None:
-                return
+                    self._failed = (number, error)
+                time.sleep(0.05)
 
     def _arrived(self, size: int, _metadata: object) -> None:
         self._delivered += 1

@@ -64,7 +64,7 @@ class Stream:
     ) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [*COMMAND, "--config", str(self.config), *arguments],
-            capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False,
+            capture_output=True, text=True, timeout=timeout, cwd=ROOT, env=_environment(), check=False,
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr
         return done
@@ -89,7 +89,7 @@ class Stream:
         with open(self.folder / f"{self.name}.worker.log", "ab") as log:
             process = subprocess.Popen(
                 [*COMMAND, "--config", str(self.config), "worker", *arguments],
-                stderr=log, stdout=log, cwd=ROOT, env={**os.environ, **(env or {})},
+                stderr=log, stdout=log, cwd=ROOT, env=_environment(env),
             )  # fmt: skip
         self.running.append(process)
         return process
@@ -163,6 +163,12 @@ class Stream:
         while not condition():
             assert time.monotonic() < until, self.logs()
             time.sleep(0.05)
+
+
+def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The test's own, without the variables that name the session's servers: settings files name theirs."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GRADSTREAM_")}
+    return {**own, **(more or {})}
 
 
 def terminate(process: subprocess.Popen[bytes], timeout: float = 10) -> int:

@@ -102,7 +102,8 @@ def test_topics_create_makes_what_is_missing_once(servers: Servers, tmp_path: Pa
 def test_topics_create_follows_a_samples_topic_that_grew(stream: Stream) -> None:
     with admin_of(stream) as admin:
         admin.extend(stream.samples, 5)
-        admin.alter(stream.samples, {"max.message.bytes": "3000000"})
+        larger = int(admin.topic_config(stream.samples)["max.message.bytes"]) + 1_000_000
+        admin.alter(stream.samples, {"max.message.bytes": str(larger)})
         checked = stream.command("check", check=False)
         assert checked.returncode == 1
         assert f"✘ topic {stream.name}.predictions: 2 partitions, the samples topic has 5" in checked.stdout
@@ -110,9 +111,8 @@ def test_topics_create_follows_a_samples_topic_that_grew(stream: Stream) -> None
         assert stream.command("topics", "create").stdout.count("extended from 2 partitions") == 2
         made = admin.describe([f"{stream.name}.predictions", f"{stream.name}.dead-letters"])
         assert {topic.partitions for topic in made.values()} == {5}
-        assert admin.topic_config(f"{stream.name}.dead-letters")["max.message.bytes"] == str(
-            3_000_000 + 65_536
-        )
+        letters = admin.topic_config(f"{stream.name}.dead-letters")
+        assert int(letters["max.message.bytes"]) == larger + 64 * 1024
     assert stream.command("check").returncode == 0
 
 
@@ -127,7 +127,8 @@ def test_a_csv_file_is_produced_as_samples(stream: Stream, flights: Path) -> Non
     assert done.stderr == ""
     records = stream.read(stream.samples)
     assert len(records) == SAMPLES
-    rows = {row["flight"]: row for row in csv.DictReader(flights.open())}
+    with flights.open() as file:
+        rows = {row["flight"]: row for row in csv.DictReader(file)}
     for record in records:
         message = json.loads(record.value)
         row = rows[message["id"]]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.harness import Stream
-from tests.servers import Servers
+from tests.servers import KAFKA_VARIABLE, REDIS_VARIABLE, Servers
 
 TABLE = 'task = "regression"\n'
 SECONDS = 30
@@ -22,8 +22,10 @@ def refused() -> str:
 
 
 @pytest.fixture
-def stream(servers: Servers, tmp_path: Path, unique_name: str) -> Stream:
+def stream(servers: Servers, tmp_path: Path, unique_name: str, monkeypatch: pytest.MonkeyPatch) -> Stream:
     """Settings of a model without topics."""
+    for variable in (KAFKA_VARIABLE, REDIS_VARIABLE):  # stronger than the file, in which the mistakes are
+        monkeypatch.delenv(variable, raising=False)
     made = Stream(servers.kafka, servers.redis, unique_name, tmp_path, TABLE)
     made.write_config()
     (tmp_path / "one.csv").write_text("a\n1\n")

@@ -192,7 +192,7 @@ def test_the_client_s_own_log_is_quiet_unless_it_was_asked_for() -> None:
         log.setLevel(logging.DEBUG)
         quiet()
         assert log.isEnabledFor(logging.INFO)
-        log.setLevel(logging.ERROR)
+        log.setLevel(logging.NOTSET)
         quiet()
         assert not log.isEnabledFor(logging.CRITICAL)
     finally:

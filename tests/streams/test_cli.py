@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,6 +24,15 @@ code = run(cli, sys.argv[1:])
 print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
 sys.exit(code)
 """
+
+
+@pytest.fixture(autouse=True)
+def kafka_log() -> Iterator[None]:
+    """--debug gives this log a level, for the whole process."""
+    log = logging.getLogger("kafka")
+    before = log.level
+    yield
+    log.setLevel(before)
 
 
 @pytest.fixture
