@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import tempfile
 from typing import Any
 
 import faust
@@ -43,6 +44,7 @@ def make_app(
         web_enabled=False,
         topic_disable_leader=True,
         topic_allow_declare=False,
+        datadir=tempfile.mkdtemp(prefix="gradstream-naive-"),  # or Faust makes one here
     )
     source = app.topic(samples)
     sink = app.topic(predictions)

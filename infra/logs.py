@@ -8,8 +8,14 @@ from typing import Any
 
 import structlog
 
-NOISY = ("faust", "mode", "aiokafka", "kafka", "asyncio")
-"""Libraries whose chatter below a warning is theirs, not the user's."""
+NOISY = {
+    "faust": logging.ERROR,
+    "mode": logging.ERROR,
+    "aiokafka": logging.ERROR,
+    "asyncio": logging.ERROR,
+    "kafka": logging.CRITICAL,  # infra.kafka_admin says the same in one line of its own
+}
+"""Libraries whose chatter below this level is theirs, not the user's."""
 
 
 def configure(debug: bool = False) -> None:
@@ -49,7 +55,7 @@ def configure(debug: bool = False) -> None:
 
 def _not_chatter(record: logging.LogRecord) -> bool:
     """On the handler, because some of these libraries set the levels of their loggers themselves."""
-    return record.levelno >= logging.ERROR or record.name.partition(".")[0] not in NOISY
+    return record.levelno >= NOISY.get(record.name.partition(".")[0], logging.NOTSET)
 
 
 def logger(**context: Any) -> Any:

@@ -11,7 +11,6 @@ and dead letters; when both are acknowledged, append; when the record has come b
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +45,7 @@ class Fetched:
     start: int
     stop: int
     records: Sequence[RawRecord]
+    received: float  # time.monotonic()
 
 
 @dataclass(slots=True)
@@ -191,7 +191,7 @@ class Processor:
             self.throughput.discarded += 1
             return
         if self.throughput.first_record is None:
-            self.throughput.first_record = time.monotonic()
+            self.throughput.first_record = fetched.received
         records = fetched.records
         cuts = list(range(CHUNK, len(records), CHUNK))
         starts = [fetched.start] + [records[cut].offset for cut in cuts]

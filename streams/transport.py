@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -154,7 +155,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if state is None or state._position is None or state._position <= start:
                 continue
             stop = state._position
-            batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, records.get(key, ()))
+            found = records.get(key, ())
+            batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, found, time.monotonic())
             self._stands[tp] = (stop, number)
         return batches
 

@@ -107,6 +107,9 @@ def delete_from_kafka(
     if remains.log is not None and remains.log_begun:
         _renew_log(settings, admin, remains.name, remains.log)
         tell(f"topic {remains.log.name}: deleted, and made again empty")
+    if remains.members:  # Kafka refuses to take offsets away from those who read
+        tell("offsets of the consumer groups: left, because workers are members")
+        return
     if remains.shared_offsets and remains.samples is not None:
         admin.delete_group_offsets(remains.group, remains.samples)
         tell(f"consumer group {remains.group}: offsets in {remains.samples} deleted")

@@ -392,3 +392,9 @@ def test_reset_refuses_while_a_worker_runs(learned: Stream) -> None:
     assert done.stderr.startswith(f"gradstream: model {learned.name}: 1 worker runs (")
     assert "stop the workers first" in done.stderr
     assert int(learned.checkpoint()["samples_learned"]) == SAMPLES
+    log = f"{learned.name}.learning-log"
+    with admin_of(learned) as admin:
+        old = admin.describe([log])[log]
+        forced = learned.command("reset", learned.name, "--yes", "--force")
+        assert "left, because workers are members" in forced.stdout
+        assert admin.describe([log])[log].topic_id != old.topic_id
