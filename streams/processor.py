@@ -23,7 +23,7 @@ from streams.ingest import Ingest, Ingested
 from streams.learning_log import LogReader, LogWriter
 from streams.log_format import MAX_DATA_BYTES, LogRecord, PartitionId
 from streams.outgoing import Outgoing
-from streams.raw_records import RawRecord
+from streams.records import Record
 from streams.view import Batch, View
 
 CHUNK = 6_000
@@ -44,7 +44,7 @@ class Fetched:
     seek: int
     start: int
     stop: int
-    records: Sequence[RawRecord]
+    records: Sequence[Record]
     received: float  # time.monotonic()
 
 
@@ -207,7 +207,7 @@ class Processor:
         position = self._positions.get(partition)
         return position is not None and (position.offset, position.seek) == (start, seek)
 
-    def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[RawRecord]) -> None:
+    def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[Record]) -> None:
         ingested = self._ingest.decode(partition.topic, partition.partition, records)
         if _log_bytes(ingested) > MAX_DATA_BYTES and len(records) > 1:
             self._ingest.encoder.unname(ingested.rows.names)

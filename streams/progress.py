@@ -41,7 +41,7 @@ class Progress:
             while True:
                 await asyncio.sleep(EVERY)
                 lines = [self._line(model, seen) for model in self._worker.models]
-                live.update(Text("\n".join(lines)), refresh=True)
+                live.update(Text("\n".join(lines), no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def _line(self, model: ModelWorker, seen: dict[str, tuple[float, int]]) -> str:
         now, samples = time.monotonic(), model.processor.throughput.samples
@@ -49,9 +49,9 @@ class Progress:
         seen[model.name] = (now, samples)
         rate = (samples - count) / max(now - before, 1e-9)
         recent = model.view.model.metrics()["recent"]
-        metrics = recent.items() if isinstance(recent, dict) else ()
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics if value is not None)
+        loss = next(iter(recent.items()), None) if isinstance(recent, dict) else None
+        shown = f"recent {loss[0]} {loss[1]:.4f}" if loss is not None and loss[1] is not None else ""
         lag = self._worker.group.lag(model)
         behind = "?" if lag is None else f"{lag:,}"
         learned = f"{model.fold.samples_learned:,}"
-        return f"{model.name}  learned {learned}  {rate:,.0f}/s  lag {behind}  recent: {shown or '-'}"
+        return f"{model.name}  learned {learned}  {rate:,.0f}/s  lag {behind}  {shown}"

@@ -7,31 +7,17 @@ of this process. What comes out instead is the C record itself: offset, timestam
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from aiokafka.consumer import fetcher
 
-
-class RawRecord(Protocol):
-    """What aiokafka's C record has."""
-
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int: ...
-    @property
-    def key(self) -> bytes | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-    @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+from streams.records import Record
 
 
 class RawPartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     """Yields records as the C parser made them."""
 
-    def _consumer_record(self, tp: Any, record: RawRecord) -> RawRecord:
+    def _consumer_record(self, tp: Any, record: Record) -> Record:
         return record
 
 
