@@ -16,6 +16,7 @@ NOISY = {
     "kafka": logging.CRITICAL,  # infra.kafka_admin says the same in one line of its own
 }
 """Libraries whose chatter below this level is theirs, not the user's."""
+QUIET_SECONDS = 10.0
 
 
 def configure(debug: bool = False) -> None:
@@ -50,12 +51,31 @@ def configure(debug: bool = False) -> None:
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     if not debug:
-        handler.addFilter(_not_chatter)
+        handler.addFilter(Chatter())
 
 
-def _not_chatter(record: logging.LogRecord) -> bool:
-    """On the handler, because some of these libraries set the levels of their loggers themselves."""
-    return record.levelno >= NOISY.get(record.name.partition(".")[0], logging.NOTSET)
+class Chatter(logging.Filter):
+    """Keeps libraries' lines below their level out, and the same complaint to once in ten seconds.
+
+    It sits on the handler, because some of these libraries set the levels of their loggers themselves.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is let through."""
+        level = NOISY.get(record.name.partition(".")[0])
+        if level is None:
+            return True
+        if record.levelno < level:
+            return False
+        key = record.name, str(record.msg)
+        if record.created - self._told.get(key, float("-inf")) < QUIET_SECONDS:
+            return False
+        self._told[key] = record.created
+        return True
 
 
 def logger(**context: Any) -> Any:

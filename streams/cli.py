@@ -16,8 +16,7 @@ from typing import NoReturn
 
 import click
 
-from models.errors import GradstreamError
-from streams.commands._common import DEFAULT_CONFIG, Invocation
+from streams.commands._common import DEFAULT_CONFIG, Invocation, tell, tell_failure
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": (
@@ -185,32 +184,14 @@ def _guarded(call: Callable[[], int], invocation: Invocation) -> int:
         path = error.ctx.command_path if error.ctx is not None else "gradstream"
         name = path.removeprefix("gradstream").strip()
         message = error.format_message().rstrip(".")
-        return _tell(f"{name + ': ' if name else ''}{message}; see {path} --help", 2)
+        return tell(f"{name + ': ' if name else ''}{message}; see {path} --help", 2)
     except click.ClickException as error:
-        return _tell(error.format_message(), error.exit_code)
+        return tell(error.format_message(), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         click.echo(err=True)
         return 130
     except (BrokenPipeError, ReaderGone):  # the reader of our output has enough, as `head` after ten lines
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except GradstreamError as error:
-        if invocation.debug:
-            _traceback()
-        return _tell(str(error), 1)
     except Exception as error:
-        if invocation.debug:
-            _traceback()
-            return _tell(f"unexpected {type(error).__name__}", 1)
-        return _tell(f"unexpected {type(error).__name__}: {error}; run again with --debug to see where", 1)
-
-
-def _traceback() -> None:
-    import traceback
-
-    click.echo(traceback.format_exc(), err=True, nl=False)
-
-
-def _tell(message: str, code: int) -> int:
-    click.echo(f"gradstream: {' '.join(message.split())}", err=True)
-    return code
+        return tell_failure(error, invocation.debug)

@@ -136,3 +136,22 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
         return None
     return value
+
+
+def tell(message: str, code: int) -> int:
+    """One line on standard error; returns the exit code."""
+    click.echo(f"gradstream: {' '.join(message.split())}", err=True)
+    return code
+
+
+def tell_failure(error: Exception, debug: bool) -> int:
+    """Why a command failed, in one line, with the traceback above it where that is wanted; returns 1."""
+    if debug:
+        import traceback
+
+        click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+    if isinstance(error, GradstreamError):
+        return tell(str(error), 1)
+    if debug:
+        return tell(f"unexpected {type(error).__name__}", 1)
+    return tell(f"unexpected {type(error).__name__}: {error}; run again with --debug to see where", 1)

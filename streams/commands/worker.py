@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from streams.commands._common import invocation, load, model_settings
+from streams.commands._leave import and_leave
 
 
 @click.command()
@@ -22,4 +23,4 @@ def command(model: str | None, drain: bool) -> None:
     from streams.app import run_worker
 
     logs.configure(invocation().debug)
-    uvloop.run(run_worker(settings, model, drain))
+    uvloop.run(and_leave(run_worker(settings, model, drain), invocation().debug))
