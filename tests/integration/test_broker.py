@@ -1,4 +1,4 @@
-"""A broker that goes away: for a while, and nothing happens; for good, and a worker ends when it is told to."""
+"""A broker that goes away: for a while, and nothing happens; for good, and a worker still ends when told."""
 
 from __future__ import annotations
 
