@@ -93,6 +93,14 @@ def _set_config(ctx: click.Context, _param: click.Parameter, value: Path | None)
         _invocation(ctx).config = value
 
 
+def _set_settings(ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> None:
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not (key and equals):
+            raise click.UsageError(f"--set {value}: expected KEY=VALUE, as models.NAME.save_every=5s", ctx)
+        _invocation(ctx).overrides[key] = text
+
+
 def _set_debug(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
     if value:
         import logging
@@ -119,6 +127,14 @@ def _common_options() -> list[click.Option]:
             expose_value=False,
             callback=_set_config,
             help=f"The settings file.  [default: ./{DEFAULT_CONFIG}]",
+        ),
+        click.Option(
+            ["--set"],
+            multiple=True,
+            metavar="KEY=VALUE",
+            expose_value=False,
+            callback=_set_settings,
+            help="A setting, stronger than file and environment; as kafka.bootstrap_servers=host:9092.",
         ),
         click.Option(
             ["--debug"],

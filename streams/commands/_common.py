@@ -7,7 +7,7 @@ import difflib
 import json
 import sys
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -31,10 +31,11 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Invocation:
-    """Which settings file, and whether errors come with their traceback."""
+    """Which settings file, settings given as flags (dotted key → text), and whether to show tracebacks."""
 
     config: Path = DEFAULT_CONFIG
     debug: bool = False
+    overrides: dict[str, object] = field(default_factory=dict)
 
 
 class UnknownModel(GradstreamError):
@@ -61,7 +62,7 @@ def load() -> Settings:
     """The settings of the running command; raises SettingsError."""
     from infra.settings import load_settings
 
-    return load_settings(invocation().config)
+    return load_settings(invocation().config, invocation().overrides)
 
 
 def model_settings(settings: Settings, name: str) -> ModelSettings:

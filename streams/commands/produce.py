@@ -55,7 +55,7 @@ def command(
     form = form or ("jsonl" if str(file) == "-" else cast("Format | None", FORMATS.get(file.suffix.lower())))
     if form is None:
         raise click.UsageError(f"{file}: expected a name that ends in .jsonl or .csv, or --format")
-    kafka = load_connections(invocation().config).kafka
+    kafka = load_connections(invocation().config, invocation().overrides).kafka
     name = "standard input" if str(file) == "-" else str(file)
     reader = MessageReader(Columns(key, id_, label, timestamp), name)
     with ExitStack() as stack:

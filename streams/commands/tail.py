@@ -27,7 +27,7 @@ def command(topic: str, from_beginning: bool, max_messages: int | None, as_json:
     from infra.settings import load_connections
     from streams.commands._common import console, invocation
 
-    kafka = load_connections(invocation().config).kafka
+    kafka = load_connections(invocation().config, invocation().overrides).kafka
     show = _as_json if as_json else _as_line(console())
     with KafkaAdmin(kafka) as admin:
         starts = admin.start_offsets(topic) if from_beginning else admin.end_offsets(topic)

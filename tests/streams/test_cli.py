@@ -179,6 +179,25 @@ def test_a_mistake_in_the_settings_is_one_line(tmp_path: Path, capsys: pytest.Ca
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["before", "after"])
+def test_a_setting_given_as_a_flag_is_stronger_than_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: bool
+) -> None:
+    config = tmp_path / "gradstream.toml"
+    config.write_text('[models.delay]\nsamples = "flights"\ntask = "binary"\n')
+    flag, command = ["--set", "models.delay.task=binry"], ["check", "--config", str(config)]
+    assert cli.run(cli.cli, [*flag, *command] if before else [*command, *flag]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("gradstream: flags: models.delay.task: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("given", ["task", "=x", ""])
+def test_a_flag_that_is_no_setting_is_wrong_usage(given: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(cli.cli, ["check", "--set", given]) == 2
+    assert "expected KEY=VALUE" in capsys.readouterr().err
+
+
 def test_an_unknown_model_is_told_with_the_nearest_name() -> None:
     assert (
         str(unknown_model("dely", ["delay", "fraud"], "in x"))
