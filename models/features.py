@@ -1,4 +1,4 @@
-"""Decoded feature objects to numbers: dense numeric columns and hashed sparse rows (NUMERICS: the table).
+"""Decoded feature objects to numbers: dense numeric columns and hashed sparse rows (table: docs/messages.md).
 
 Encoding is a function of the sample and the specification alone; scaling is the fold's. The encoder's only
 state is a bounded memo of hashes and the set of names that it has reported.

@@ -87,7 +87,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True):
 
 
 class UpdateSpec(msgspec.Struct, frozen=True):
-    """When and on what the optimizer steps (NUMERICS: sample, batch, window)."""
+    """When and on what the optimizer steps."""
 
     name: Literal["sample", "batch", "window"] = "sample"
     batch_size: int = 32

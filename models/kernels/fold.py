@@ -1,4 +1,4 @@
-"""The fold: rows in order, each predicted, then learned from (NUMERICS: "One sample").
+"""The fold: rows in order, each predicted, then learned from.
 
 A row is prepared without a write to S, then committed whole or refused whole. Memory is never allocated
 here: when a row may need more than there is, the kernel returns, the caller grows it and calls again.
