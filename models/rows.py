@@ -38,6 +38,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def nbytes(self) -> int:
+        """About what the rows take in memory, and encoded in the log."""
+        return int(self.numeric.nbytes) + 16 * len(self.indices) + 64 * len(self)
+
     def select(self, keep: npt.NDArray[np.bool_]) -> Rows:
         """The rows where `keep` is true, in order, with all names."""
         if bool(keep.all()):

@@ -90,7 +90,7 @@ class Fold:
         else:
             self.next[partition] = start
 
-    def advance(self, record: LogRecord, rows: Rows | None, names: dict[int, str]) -> PartitionId:
+    def advance(self, record: LogRecord, names: dict[int, str]) -> PartitionId:
         """Move past a record that counts; its samples are learned apart (`learned`)."""
         partition = record.partition()
         self.next[partition] = record.number("to")

@@ -15,7 +15,7 @@ from infra.settings import Settings
 from streams.learning_log import LogError
 from streams.log_format import PartitionId
 from streams.model_worker import ModelWorker
-from streams.topics import Topics
+from streams.topics import Extent, Topics, made_again
 
 if TYPE_CHECKING:
     from streams.transport import BatchConsumer
@@ -68,7 +68,7 @@ class ModelGroup:
         """See Group. Rules 8, 11, 13 and 14 of the log."""
         for model in self._models:
             model.processor.release_all()
-        positions = {}
+        taken = {}
         for tp in sorted(assigned):
             model = self._by_topic[tp.topic]
             if tp.partition >= model.servable():
@@ -78,9 +78,15 @@ class ModelGroup:
                     partition=tp.partition,
                 )
                 continue
+            taken[tp] = await model.processor.take(model.partition_id(tp.partition))
+        # Asked after the folds were read: an end from before could lie below an offset from after.
+        extents = {topic: await self._topics.extent(topic) for topic in {tp.topic for tp in taken}}
+        positions = {}
+        for tp, offset in taken.items():
+            model = self._by_topic[tp.topic]
             partition = model.partition_id(tp.partition)
-            offset = await self._inside(model, partition, await model.processor.take(partition))
-            positions[tp] = (offset, model.processor.stand(partition, offset))
+            begin = await self._inside(model, partition, offset, extents[tp.topic])
+            positions[tp] = (begin, model.processor.stand(partition, begin))
         self._assigned = set(positions)
         self.log.info(
             "assigned", partitions={f"{tp.topic}-{tp.partition}": at for tp, (at, _) in positions.items()}
@@ -127,16 +133,11 @@ class ModelGroup:
         positions = await self.positions(self._assigned | partitions)
         await self.consumer.seek_numbered(positions)
 
-    async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int) -> int:
+    async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int, extent: Extent) -> int:
         """Rule 13: a position outside the input stops the worker, or is skipped when settings say so."""
-        found = await self._topics.now(partition.topic)
-        if found.topic_id != partition.topic_id:
-            raise LogError(
-                f"samples topic {partition.topic}: was deleted and made again (its id is {found.topic_id}; "
-                f"the model knows {partition.topic_id}); forget the model: gradstream reset {model.name}"
-            )
-        start = (await self._topics.starts(partition.topic))[partition.partition]
-        end = (await self._topics.ends(partition.topic))[partition.partition]
+        if extent.topic_id != partition.topic_id:
+            raise made_again(partition.topic, extent.topic_id, partition.topic_id, model.name)
+        start, end = extent.starts[partition.partition], extent.ends[partition.partition]
         if start <= offset <= end:
             return offset
         if offset > end or model.settings.on_hole != "skip":

@@ -56,6 +56,10 @@ class PartitionId:
     def __str__(self) -> str:
         return f"{self.topic}-{self.partition}"
 
+    def headers(self) -> dict[str, object]:
+        """The headers by which a record names it."""
+        return {"topic": self.topic, "topic_id": self.topic_id, "partition": self.partition}
+
 
 @dataclass(frozen=True, slots=True)
 class LogRecord:

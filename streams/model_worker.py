@@ -25,7 +25,7 @@ from streams.outgoing import Outgoing
 from streams.predictions import Output
 from streams.processor import Processor, Seek
 from streams.records import PredictionEncoder
-from streams.topics import Topics
+from streams.topics import Topics, made_again
 from streams.view import View
 
 NEAR_END_SECONDS = 1.0
@@ -151,7 +151,6 @@ class ModelWorker:
                 f"{self.settings.learning_log}: does not begin with a genesis record; "
                 f"forget the model: gradstream reset {self.name}"
             )
-        check_genesis(fold.genesis, self._spec, self._self_test, self.name)
         self.log.info("folded", log_offset=fold.log_offset, seconds=round(time.monotonic() - begun, 2))
 
     def _fold_run(self, run: list[LogRecord]) -> None:
@@ -174,16 +173,14 @@ class ModelWorker:
         """Open every partition there is when the model begins, so that later ones are known to be new."""
         topic_id = self.samples_topic().topic_id
         known = [p for p in self.fold.next if p.topic == self.settings.samples]
-        if any(partition.topic_id != topic_id for partition in known):
-            raise LogError(
-                f"samples topic {self.settings.samples}: was deleted and made again (its id is {topic_id}, "
-                f"the model learned from {known[0].topic_id}); forget the model: gradstream reset {self.name}"
-            )
+        for partition in known:
+            if partition.topic_id != topic_id:
+                raise made_again(partition.topic, topic_id, partition.topic_id, self.name)
         if not known:
             ask = self._topics.ends if self.settings.start == "latest" else self._topics.starts
             starts = await ask(self.settings.samples)
-            for partition in range(self.samples_topic().partitions):
-                await self.processor.open(self.partition_id(partition), starts[partition])
+            for number in range(self.samples_topic().partitions):
+                await self.processor.open(self.partition_id(number), starts[number])
 
     # Saving
 

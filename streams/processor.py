@@ -19,7 +19,7 @@ import numpy as np
 from streams.appender import Appender
 from streams.changes import Changes
 from streams.fold import Fold
-from streams.ingest import Ingest, Ingested
+from streams.ingest import Ingest
 from streams.learning_log import LogReader, LogWriter
 from streams.log_format import MAX_DATA_BYTES, LogRecord, PartitionId
 from streams.outgoing import Outgoing
@@ -101,7 +101,9 @@ class Processor:
     def start(self) -> None:
         """Begin to read the log and to append; a failure of either resolves `failed`."""
         for name, body in (("log reader", self._read_log), ("log appender", self._appender.run)):
-            self._spawn(body(), name)
+            task = asyncio.create_task(body(), name=name)
+            task.add_done_callback(self._check)
+            self._tasks.append(task)
 
     async def folded(self, partition: PartitionId, offset: int) -> None:
         """Wait until the fold of a partition has come to `offset`."""
@@ -156,20 +158,13 @@ class Processor:
 
     async def open(self, partition: PartitionId, start: int) -> None:
         """Append `open` and wait until the log has it (whoever's came first)."""
-        await self._appender.append_plain(
-            "open",
-            topic=partition.topic,
-            topic_id=partition.topic_id,
-            partition=partition.partition,
-            next=start,
-        )
+        await self._appender.append_plain("open", None, **partition.headers(), next=start)
         await self._changes.until(lambda: partition in self.fold.next)
 
     async def skip_hole(self, partition: PartitionId, start: int, stop: int, reason: bytes) -> None:
         """Append `hole` for a range that is gone from the input, and wait until the fold is past it."""
-        where = {"topic": partition.topic, "topic_id": partition.topic_id, "partition": partition.partition}
         await self._appender.append_plain(
-            "hole", reason, **where, from_=start, to=stop, samples=0, dead_letters=0
+            "hole", reason, **partition.headers(), from_=start, to=stop, samples=0, dead_letters=0
         )
         await self._changes.until(lambda: self.fold.next[partition] != start)
 
@@ -209,7 +204,7 @@ class Processor:
 
     def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[Record]) -> None:
         ingested = self._ingest.decode(partition.topic, partition.partition, records)
-        if _log_bytes(ingested) > MAX_DATA_BYTES and len(records) > 1:
+        if ingested.rows.nbytes > MAX_DATA_BYTES and len(records) > 1:
             self._ingest.encoder.unname(ingested.rows.names)
             half = len(records) // 2
             middle = records[half].offset
@@ -288,21 +283,7 @@ class Processor:
     async def _echoes_read(self, partition: PartitionId) -> None:
         await self._changes.until(lambda: self.view.unread[partition] <= 0)
 
-    def _spawn(self, body: Awaitable[None], name: str) -> None:
-        async def run() -> None:
-            await body
-
-        task = asyncio.create_task(run(), name=name)
-        task.add_done_callback(self._check)
-        self._tasks.append(task)
-
     def _check(self, task: asyncio.Task[None]) -> None:
         """A task that failed ends the worker: nothing is swallowed."""
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)
-
-
-def _log_bytes(ingested: Ingested) -> int:
-    """About what the samples take in the log."""
-    rows = ingested.rows
-    return int(rows.numeric.nbytes) + 14 * len(rows.indices) + 60 * len(rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 from infra.kafka_admin import KafkaAdmin, TopicInfo
@@ -15,6 +16,23 @@ T = TypeVar("T")
 
 class TopicError(GradstreamError):
     """A topic is missing, or is not what it has to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A topic's id, and the offsets between which each partition has records."""
+
+    topic_id: str
+    starts: dict[int, int]
+    ends: dict[int, int]
+
+
+def made_again(topic: str, found: str, known: str, model: str) -> TopicError:
+    """A samples topic of this name is another one than the model learns from."""
+    return TopicError(
+        f"samples topic {topic}: was deleted and made again (its id is {found}, the model knows {known}); "
+        f"forget the model: gradstream reset {model}"
+    )
 
 
 class Topics:
@@ -40,12 +58,16 @@ class Topics:
                 raise TopicError(f"learning log {log.name}: has {log.partitions} partitions, expected 1")
         return found
 
-    async def now(self, topic: str) -> TopicInfo:
-        """The topic as it is now; raises TopicError if it is gone."""
-        found = await self._ask(lambda admin: admin.describe([topic]))
-        if topic not in found:
-            raise TopicError(f"samples topic {topic}: is not there any more")
-        return found[topic]
+    async def extent(self, topic: str) -> Extent:
+        """The topic as it is now, asked over one connection; raises TopicError if it is gone."""
+
+        def ask(admin: KafkaAdmin) -> Extent:
+            found = admin.describe([topic])
+            if topic not in found:
+                raise TopicError(f"samples topic {topic}: is not there any more")
+            return Extent(found[topic].topic_id, admin.start_offsets(topic), admin.end_offsets(topic))
+
+        return await self._ask(ask)
 
     async def starts(self, topic: str) -> dict[int, int]:
         """Partition → offset of its first record."""

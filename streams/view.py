@@ -35,18 +35,15 @@ class Batch:
 
     @property
     def nbytes(self) -> int:
-        """About what it holds in memory."""
-        rows = self.rows
-        return 512 + rows.numeric.nbytes + rows.indices.nbytes * 4 + len(rows) * 64
+        """About what it holds in memory, and takes in the log."""
+        return 512 + self.rows.nbytes
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run of log records did: partitions whose pending was dropped, and how much was redone."""
+    """What a run of log records did: partitions whose pending was dropped."""
 
     dropped: set[PartitionId] = field(default_factory=set)
-    opened: bool = False
-    rebased: int = 0
 
 
 class View:
@@ -116,7 +113,7 @@ class View:
         outcome = Outcome()
         for record in records:
             self._fold_one(record, outcome)
-        self._redo(outcome)
+        self._redo()
         return outcome
 
     def drop(self, partition: PartitionId) -> None:
@@ -124,14 +121,14 @@ class View:
         if any(batch.partition == partition for batch in self.pending):
             self._undo_all()
             self._remove(partition)
-            self._redo(Outcome())
+            self._redo()
 
     def drop_all(self) -> None:
         """Forget all that is pending."""
         self._undo_all()
         for partition in {batch.partition for batch in self.pending}:
             self._remove(partition)
-        self._redo(Outcome())
+        self._redo()
 
     def _fold_one(self, record: LogRecord, outcome: Outcome) -> None:
         fold = self.fold
@@ -144,7 +141,6 @@ class View:
                 fold.begin(record)
             elif record.kind == "open":
                 fold.open(record)
-                outcome.opened = True
             elif not fold.counts(record):
                 fold.ignored += 1
             elif own and self.pending and self.pending[0].seq == record.seq:
@@ -167,12 +163,12 @@ class View:
                 self.model.forget(batch.undo)
             self.fold.learned(batch.partition, batch.rows, batch.refused)
             names = batch.names
-        self.fold.advance(record, None, names)
+        self.fold.advance(record, names)
 
     def _fold_foreign(self, record: LogRecord, outcome: Outcome) -> None:
         fold = self.fold
         rows, served = fold.decode(record) if record.kind == "data" else (None, None)
-        partition = fold.advance(record, rows, rows.names if rows is not None else {})
+        partition = fold.advance(record, rows.names if rows is not None else {})
         if rows is not None and len(rows):
             self._undo_all()
             assert served is not None
@@ -192,14 +188,13 @@ class View:
                     batch.undo = None
             self._undone = True
 
-    def _redo(self, outcome: Outcome) -> None:
+    def _redo(self) -> None:
         if not self._undone:
             return
         for batch in self.pending:
             learned = self.model.learn(batch.rows, batch.served, keep_undo=True)
             batch.undo, batch.refused = learned.undo, learned.refused
-            outcome.rebased += len(batch.rows)
-        self.samples_redone += outcome.rebased
+            self.samples_redone += len(batch.rows)
         self._undone = False
 
     def _remove(self, partition: PartitionId) -> None:

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from infra.local.errors import LocalStackError
 from infra.local.processes import Guardian, ProcessId, alive, end_all, identify, kill_all
+from tests.waiting import eventually
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 # Ignores SIGTERM, as a server that hangs would.
@@ -38,15 +37,6 @@ if os.environ.get("FORK"):
 print(pid, flush=True)
 time.sleep(600)
 """
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def started(guardian: Guardian, folder: Path, argv: list[str]) -> ProcessId:

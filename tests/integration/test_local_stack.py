@@ -11,9 +11,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,6 +27,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from infra.local import LocalStack, LocalStackError, Status
 from infra.local.state import State, load, save
 from streams.commands.local import local
+from tests.waiting import eventually
 
 OWNER = """
 import sys, time
@@ -83,15 +83,6 @@ def gone(*pids: int | None) -> bool:
         and (not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
         for pid in pids
     )
-
-
-def eventually(condition: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + 60
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def processes_in(directory: Path) -> list[psutil.Process]:

@@ -9,18 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.rows import Rows
-
-COLUMNS = (
-    "numeric",
-    "indptr",
-    "indices",
-    "values",
-    "scaled_by",
-    "labels",
-    "weights",
-    "timestamps",
-    "offsets",
-)
+from tests.rows import assert_same_rows
 
 
 def rows(n: int, seed: int) -> Rows:
@@ -41,16 +30,11 @@ def rows(n: int, seed: int) -> Rows:
     )
 
 
-def assert_same(a: Rows, b: Rows) -> None:
-    for column in COLUMNS:
-        np.testing.assert_array_equal(getattr(a, column), getattr(b, column), err_msg=column)
-
-
 @given(n=st.integers(0, 20), cuts=st.lists(st.integers(0, 20), max_size=4), seed=st.integers(0, 99))
 def test_slices_joined_again_are_the_rows(n: int, cuts: list[int], seed: int) -> None:
     whole = rows(n, seed)
     edges = [0, *sorted(min(cut, n) for cut in cuts), n]
-    assert_same(Rows.concatenate([whole.slice(a, b) for a, b in pairwise(edges)]), whole)
+    assert_same_rows(Rows.concatenate([whole.slice(a, b) for a, b in pairwise(edges)]), whole)
 
 
 @given(n=st.integers(0, 20), seed=st.integers(0, 99), data=st.data())
@@ -58,7 +42,7 @@ def test_selected_rows_are_those_of_single_slices(n: int, seed: int, data: st.Da
     whole = rows(n, seed)
     keep = np.array(data.draw(st.lists(st.booleans(), min_size=n, max_size=n)), dtype=bool)
     chosen = [whole.slice(i, i + 1) for i in np.flatnonzero(keep)]
-    assert_same(whole.select(keep), Rows.concatenate([whole.slice(0, 0), *chosen]))
+    assert_same_rows(whole.select(keep), Rows.concatenate([whole.slice(0, 0), *chosen]))
 
 
 def test_joined_rows_have_the_names_of_all() -> None:

@@ -19,6 +19,7 @@ from streams.log_format import (
     envelope,
     parse_record,
 )
+from tests.rows import assert_same_rows
 
 DENSE = ModelSpec(
     task="regression", features=FeatureSpec(numeric=(NumericFeature("x"), NumericFeature("v", size=2)))
@@ -54,21 +55,6 @@ def random_rows(spec: ModelSpec, n: int, seed: int) -> tuple[Rows, np.ndarray]:
     return rows, generator.random((n, spec.outputs))
 
 
-def assert_equal(a: Rows, b: Rows) -> None:
-    for name in (
-        "numeric",
-        "indptr",
-        "indices",
-        "values",
-        "scaled_by",
-        "labels",
-        "weights",
-        "timestamps",
-        "offsets",
-    ):
-        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
-
-
 @pytest.mark.parametrize("spec", [DENSE, HASHED], ids=["dense", "hashed"])
 @given(n=st.integers(0, 40), seed=st.integers(0, 10**6))
 @settings(max_examples=40, deadline=None)
@@ -76,7 +62,7 @@ def test_what_is_encoded_is_decoded_bit_for_bit(spec: ModelSpec, n: int, seed: i
     rows, served = random_rows(spec, n, seed)
     codec = DataCodec(spec)
     decoded, served_again = codec.decode(codec.encode(rows, served, {7: "c=é"}))
-    assert_equal(rows, decoded)
+    assert_same_rows(rows, decoded)
     np.testing.assert_array_equal(served, served_again)
     assert decoded.names == {7: "c=é"}
 
@@ -87,7 +73,7 @@ def test_several_batches_in_one_record_are_their_concatenation(spec: ModelSpec) 
     whole, served = random_rows(spec, 50, 1)
     parts = [(whole.slice(a, b), served[a:b]) for a, b in ((0, 10), (10, 10), (10, 37), (37, 50))]
     decoded, served_again = codec.decode(codec.encode_all(parts, {}))
-    assert_equal(whole, decoded)
+    assert_same_rows(whole, decoded)
     np.testing.assert_array_equal(served, served_again)
 
 
