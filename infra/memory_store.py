@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from infra.store import Checkpoint, SaveAnswer, StoreCorrupt
+from infra.store import KEPT_DIGESTS, Checkpoint, Digests, SaveAnswer, StoreCorrupt
 
 
 class MemoryStore:
@@ -13,6 +13,8 @@ class MemoryStore:
     def __init__(self) -> None:
         self._names: set[str] = set()
         self._checkpoints: dict[str, Checkpoint] = {}
+        self._digests: dict[str, Digests] = {}
+        self._unequal: dict[str, str] = {}
 
     async def register(self, model: str) -> None:
         """See CheckpointStore."""
@@ -58,9 +60,24 @@ class MemoryStore:
         )
         return "saved"
 
+    async def compare(self, model: str, worker: str, digests: Mapping[int, str]) -> Digests:
+        """See CheckpointStore."""
+        found = self._digests.setdefault(model, {})
+        for offset, digest in digests.items():
+            found.setdefault(offset, {})[worker] = digest
+        for offset in sorted(found)[:-KEPT_DIGESTS]:
+            del found[offset]
+        return {offset: dict(by_worker) for offset, by_worker in found.items()}
+
+    async def note_unequal(self, model: str, text: str) -> None:
+        """See CheckpointStore."""
+        self._unequal[model] = text
+
     async def delete(self, model: str) -> int:
         """See CheckpointStore."""
         removed = int(self._checkpoints.pop(model, None) is not None)
+        removed += int(self._digests.pop(model, None) is not None)
+        removed += int(self._unequal.pop(model, None) is not None)
         known = model in self._names
         self._names.discard(model)
         return removed + int(known)

@@ -4,6 +4,8 @@
     gradstream:{NAME}            hash: readable fields, among them version and log_offset
     gradstream:{NAME}:tensors    hash: tensor or block name → safetensors bytes
     gradstream:{NAME}:weights    hash: feature name → weight
+    gradstream:{NAME}:audit      hash: LOG-OFFSET WORKER → digest of the worker's fold there
+    gradstream:{NAME}:unequal    text: the last finding that workers differed
     gradstream:{NAME}:updates    channel: each new version
 
 The braces are literal: one model's keys share a slot of a Redis Cluster.
@@ -20,7 +22,7 @@ from typing import Any, cast
 import redis.asyncio as aioredis
 import redis.exceptions
 
-from infra.store import Checkpoint, SaveAnswer, StoreCorrupt, StoreUnavailable
+from infra.store import KEPT_DIGESTS, Checkpoint, Digests, SaveAnswer, StoreCorrupt, StoreUnavailable
 
 MODELS = "gradstream:models"
 STAGING_SECONDS = 600
@@ -107,6 +109,35 @@ class RedisStore:
                 f"{checkpoint.log_topic_id}; nothing was overwritten; forget it: gradstream reset {model}"
             )
         return answer  # type: ignore[return-value]
+
+    async def compare(self, model: str, worker: str, digests: Mapping[int, str]) -> Digests:
+        """See CheckpointStore."""
+        key = model_key(model, "audit")
+        async with self._errors():
+            if digests:
+                fields = {f"{offset} {worker}": digest for offset, digest in digests.items()}
+                await cast(Any, self._redis.hset(key, mapping=cast(Any, fields)))
+            found: Digests = {}
+            for field, digest in _texts(await cast(Any, self._redis.hgetall(key))).items():
+                offset, _, by = field.partition(" ")
+                if offset.isdigit():
+                    found.setdefault(int(offset), {})[by] = digest
+            old = sorted(found)[:-KEPT_DIGESTS]
+            gone = [f"{offset} {by}" for offset in old for by in found.pop(offset)]
+            if gone:
+                await cast(Any, self._redis.hdel(key, *gone))
+        return found
+
+    async def note_unequal(self, model: str, text: str) -> None:
+        """See CheckpointStore."""
+        async with self._errors():
+            await self._redis.set(model_key(model, "unequal"), text)
+
+    async def unequal(self, model: str) -> str | None:
+        """The last finding that workers differed; None if there was none."""
+        async with self._errors():
+            found = cast("bytes | None", await self._redis.get(model_key(model, "unequal")))
+        return None if found is None else found.decode("utf-8", "replace")
 
     async def delete(self, model: str) -> int:
         """See CheckpointStore."""

@@ -29,7 +29,9 @@ _Penalty = Annotated[float, BeforeValidator(number(at_least=0))]
 class LearnerSettings(Table):
     """The family of the model."""
 
-    name: Annotated[Literal["linear"], BeforeValidator(choice("linear", later=_LATER))] = "linear"
+    name: Annotated[
+        Literal["linear", "counting"], BeforeValidator(choice("linear", "counting", later=_LATER))
+    ] = "linear"
 
     def spec(self) -> LearnerSpec:
         """As the fold reads it."""

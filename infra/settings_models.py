@@ -12,8 +12,8 @@ from infra.settings_errors import Table, mistake, one_of, shown
 from infra.settings_features import EVERY_FEATURE, FeatureSettings
 from infra.settings_layers import UPDATE_KEYS
 from infra.settings_learning import LearnerSettings, OptimizerSettings, UpdateSettings
-from infra.settings_values import Topic, choice, duration, each, items, text
-from models.spec import ClassLabel, ModelSpec, Task
+from infra.settings_values import Topic, choice, duration, each, integer, items, text
+from models.spec import ClassLabel, ModelSpec, OptimizerSpec, Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 OUTPUTS = {
@@ -75,6 +75,10 @@ class ModelSettings(Table):
     """Seconds between two checkpoints."""
     learning_log_retention: Annotated[float, BeforeValidator(duration("1s", "36500d"))] = 30 * 86400.0
     """Seconds for which the learning log is kept."""
+    halt_after: Annotated[int, BeforeValidator(integer(0, 1_000_000))] = 100
+    """Refused updates in a row after which the model only predicts, until `gradstream resume`; 0: never."""
+    audit_every: Annotated[int, BeforeValidator(integer(1, 1_000_000))] = 500
+    """Log records between two comparisons of the workers' states."""
     on_hole: Annotated[Literal["stop", "skip"], BeforeValidator(choice("stop", "skip"))] = "stop"
 
     @model_validator(mode="before")
@@ -99,6 +103,17 @@ class ModelSettings(Table):
         return self
 
     @model_validator(mode="after")
+    def _counting_is_plain(self) -> ModelSettings:
+        if self.learner.name == "counting":
+            if self.task != "regression":
+                raise mistake(
+                    f"'counting' is for task 'regression' only; the task here is '{self.task}'", "learner"
+                )
+            if "optimizer" in self.model_fields_set:
+                raise mistake("learner 'counting' has none; leave it out", "optimizer")
+        return self
+
+    @model_validator(mode="after")
     def _topics_differ(self) -> ModelSettings:
         used = {comparable(self.samples): "samples"}
         for key in OUTPUTS:
@@ -116,8 +131,9 @@ class ModelSettings(Table):
             features=EVERY_FEATURE if self.features is None else self.features.spec(),
             classes=classes,
             learner=self.learner.spec(),
-            optimizer=self.optimizer.spec(),
+            optimizer=OptimizerSpec("sgd", 1.0) if self.learner.name == "counting" else self.optimizer.spec(),
             update=self.update.spec(),
+            halt_after=self.halt_after,
         )
 
 

@@ -16,6 +16,11 @@ from typing import Literal, Protocol
 
 from models.errors import GradstreamError
 
+Digests = dict[int, dict[str, str]]
+"""Log offset → worker → digest of the fold there."""
+KEPT_DIGESTS = 16
+"""So many audited log offsets are kept for comparison."""
+
 SaveAnswer = Literal["saved", "stale", "full"]
 """saved; stale: the store holds this log offset or a later one; full: only a full save will do."""
 
@@ -83,6 +88,15 @@ class CheckpointStore(Protocol):
         taken if s < n, or nothing is stored. A stored checkpoint of another topic id is never replaced:
         StoreCorrupt.
         """
+
+    async def compare(self, model: str, worker: str, digests: Mapping[int, str]) -> Digests:
+        """Publish a worker's digests of the fold, by log offset; returns those of all workers.
+
+        What lies more than KEPT_DIGESTS offsets back is forgotten.
+        """
+
+    async def note_unequal(self, model: str, text: str) -> None:
+        """Keep the last finding that workers differed, for people to see."""
 
     async def delete(self, model: str) -> int:
         """Remove all that is stored of the model; returns how many keys there were."""

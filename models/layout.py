@@ -1,6 +1,6 @@
 """Where each number of a model's state stands in its one flat float64 vector S.
 
-    scalars      16: counts, cumulative penalty, row counters, histogram scale, metric sums
+    scalars      18: counts, cumulative penalty, row counters, histogram scale, metric sums, refusals in a row
     scaler       3 × d: count, mean, m2 of each numeric column
     weights      C × K: coordinate i, output k at i · K + k
     state        C × K each: what the optimizer keeps (G; z, n; q)
@@ -21,7 +21,7 @@ import numpy as np
 from models.errors import SpecError
 from models.optimizers import state_names
 from models.rows import Float64
-from models.spec import ModelSpec
+from models.spec import ModelSpec, OptimizerSpec
 
 BLOCK = 8192
 """Floats in a block (64 KiB): the unit of dirty flags, partial saves and digests."""
@@ -33,7 +33,9 @@ SMALL = 4096
 SAMPLES, REFUSED, PENALTY, ROWS_FIRST, ROWS_END, HIST_SCALE = 0, 1, 2, 3, 4, 5
 TOTAL, RECENT = 6, 11
 """First of the five metric sums, since the start and recent."""
-SCALARS = 16
+RUN, SKIPPED = 16, 17
+"""Updates refused in a row, and samples that came while learning was halted for that."""
+SCALARS = 18
 
 BINS = 10_000
 """Bins of a histogram of scores: its AUC is off by at most the share of pairs that fall into one bin."""
@@ -117,6 +119,11 @@ def check_spec(spec: ModelSpec) -> None:
             f"optimizer.schedule: found {optimizer.schedule.name}, but ftrl-proximal adapts its own rates; "
             "leave the schedule out"
         )
+    if spec.halt_after < 0:
+        raise SpecError(f"halt_after: expected 0 or more, found {spec.halt_after}")
+    counts = OptimizerSpec("sgd", 1.0)
+    if spec.learner.name == "counting" and (spec.task, optimizer) != ("regression", counts):
+        raise SpecError("learner: 'counting' is for task 'regression' with plain sgd at rate 1")
     for name in ("batch_size", "window_size", "stride", "steps"):
         if getattr(update, name) < 1:
             raise SpecError(f"update.{name}: expected 1 or more, found {getattr(update, name)}")

@@ -6,6 +6,8 @@
 
 All three are the negative log likelihood of a generalised linear model with its canonical link
 (McCullagh & Nelder 1989), so the derivative by the raw score is always prediction - observation.
+
+The counting learner has J = -s: each step adds α x to the params, whatever the label.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from models.rows import Float64
 
 REGRESSION, BINARY, MULTICLASS = 0, 1, 2
 TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS}
+COUNTING = 3
+"""The loss of the counting learner; the other losses have the codes of their tasks."""
 
 
 @helper
@@ -47,9 +51,11 @@ def to_prediction(task: int, outputs: int, a: Float64, at: int) -> None:
 
 
 @helper
-def to_derivative(task: int, a: Float64, at: int, label: float) -> None:
+def to_derivative(loss: int, a: Float64, at: int, label: float) -> None:
     """Replace the prediction a[at : at + outputs] by ∂J/∂s."""
-    if task == MULTICLASS:
+    if loss == COUNTING:
+        a[at] = -1.0
+    elif loss == MULTICLASS:
         a[at + int(label)] -= 1.0
     else:
         a[at] -= label

@@ -26,13 +26,16 @@ from models.kernels.journal import mark_dirty, restore, restore_blocks
 from models.kernels.plan import Batch, Scratch, make_plan
 from models.kernels.serve import serve_rows
 from models.kernels.step import REASONS
-from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, SAMPLES, SCALARS, Layout
+from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SCALARS, SKIPPED, Layout
 from models.metrics import Metric, Metrics, read_metrics
 from models.readable import Weight, read_weights
 from models.row_buffer import RowBuffer
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
 from models.undo import JournalPool, Undo, part_before
+
+SCRUB = 32
+"""Unchanged blocks (2 MiB) that a digest reads all the same."""
 
 
 @dataclass(slots=True)
@@ -46,6 +49,8 @@ class Learned:
     refused: list[tuple[int, str]]
     """Rows whose update was refused, and why."""
     undo: Undo | None
+    skipped: int = 0
+    """Labelled rows that came while learning was halted."""
 
 
 @dataclass(slots=True)
@@ -76,7 +81,9 @@ class Model:
         self._scratch = _scratch(self.layout)
         self._pool = JournalPool()
         self._pending: deque[Undo] = deque()
+        self._scrubbed = 0
         self._digests = BlockDigests(self._split(self.S))
+        self._stale = np.zeros(self.layout.blocks, dtype=np.uint8)  # changed since their digest was taken
 
     @property
     def samples_learned(self) -> int:
@@ -120,7 +127,7 @@ class Model:
             raise ValueError(
                 f"learn without undo while {len(self._pending)} batches are pending; undo them first"
             )
-        n, given = len(rows), served is not None
+        n, given, skipped = len(rows), served is not None, self.S[SKIPPED]
         if served is None:
             served = np.empty((n, self.layout.outputs))
         learned_before, refused_rows, codes = np.empty((3, n), dtype=np.int64)
@@ -145,7 +152,7 @@ class Model:
             undo = self._pool.wrap(small, positions, old, int(progress[JOURNAL]))
             self._pending.append(undo)
         refused = [(int(refused_rows[j]), REASONS[int(codes[j])]) for j in range(int(progress[REFUSALS]))]
-        return Learned(served, learned_before, refused, undo)
+        return Learned(served, learned_before, refused, undo, int(self.S[SKIPPED] - skipped))
 
     def _reserve_rows(self, batch: Batch) -> None:
         """Room for the batch behind the buffered rows; in `sample` one row passes through at a time."""
@@ -160,6 +167,20 @@ class Model:
         slots = 2 * slots if slots else len(old.touched)
         entries = 2 * entries if entries else len(old.entry_slots)
         self._scratch = _scratch(self.layout, slots, entries)
+
+    # Halted: `halt_after` updates in a row were refused
+
+    def halted(self, undos: Sequence[Undo] | None = None) -> bool:
+        """Whether the model has stopped learning, until it is resumed; `undos` as in a reading."""
+        scalars = part_before(self.S, self._left_out(undos), 0, SCALARS)
+        return 0 < self.spec.halt_after <= int(scalars[RUN])
+
+    def resume(self) -> None:
+        """Learn again; raises ValueError while batches are pending."""
+        if self._pending:
+            raise ValueError(f"resume while {len(self._pending)} batches are pending; undo them first")
+        self.S[RUN] = 0.0
+        self.dirty[0] = 1
 
     # Pending batches
 
@@ -210,12 +231,17 @@ class Model:
     def digest(self, folded: Folded | None = None) -> str:
         """Hex digest of the state without what is pending; see models.digest for what counts.
 
-        `folded`: as just returned by `folded(None, blocks)`, with at least the blocks that changed
-        since the last digest (those that `take_dirty` names); all blocks of the fold if None.
+        `folded`: as just returned by `folded(None, blocks)`, with at least the blocks that `take_dirty`
+        just named. If None, those that changed since the last digest are read, and a few of the others
+        in turn: what happens to memory behind the fold's back is found out in time.
         """
         if folded is None:
-            folded = self.folded()
+            changed = np.flatnonzero(self._stale | self.dirty)
+            in_turn = (self._scrubbed + np.arange(min(SCRUB, self.layout.blocks))) % self.layout.blocks
+            self._scrubbed = (self._scrubbed + SCRUB) % self.layout.blocks
+            folded = self.folded(blocks=np.concatenate([changed, in_turn]))
         self._digests.update(folded.blocks)
+        self._stale[list(folded.blocks)] = 0
         return self._digests.combined(folded.rows)
 
     def tensors(self, undos: Sequence[Undo] | None = None) -> dict[str, npt.NDArray[Any]]:
@@ -256,10 +282,12 @@ class Model:
         self._rows.load(dict(rows), int(vector[ROWS_FIRST]))
         self.dirty[:] = 0
         self._digests = BlockDigests(self._split(self.S))
+        self._stale[:] = 0
 
     def take_dirty(self) -> Int64:
         """Blocks that may have changed since the last call; the flags are cleared."""
         blocks = np.flatnonzero(self.dirty)
+        self._stale[blocks] = 1
         self.dirty[:] = 0
         return blocks
 

@@ -14,7 +14,7 @@ import msgspec
 Task = Literal["regression", "binary", "multiclass"]
 ClassLabel = str | int | bool
 
-FOLD_VERSION = 1
+FOLD_VERSION = 2
 """Counts changes of the fold's arithmetic or state layout; stands in every genesis record."""
 
 DEFAULT_HASH_BITS = 18
@@ -98,9 +98,13 @@ class UpdateSpec(msgspec.Struct, frozen=True):
 
 
 class LearnerSpec(msgspec.Struct, frozen=True):
-    """The family of the model."""
+    """The family of the model.
 
-    name: Literal["linear"] = "linear"
+    "counting" counts instead of learning, for audits: with SGD at rate 1 each learned sample adds its
+    features to the weights, whatever its label, so an indicator's weight is how often it was learned.
+    """
+
+    name: Literal["linear", "counting"] = "linear"
 
 
 class ModelSpec(msgspec.Struct, frozen=True):
@@ -112,6 +116,8 @@ class ModelSpec(msgspec.Struct, frozen=True):
     learner: LearnerSpec = LearnerSpec()
     optimizer: OptimizerSpec = OptimizerSpec()
     update: UpdateSpec = UpdateSpec()
+    halt_after: int = 100
+    """Updates refused in a row after which the model only predicts, until it is resumed; 0: never."""
 
     @property
     def outputs(self) -> int:

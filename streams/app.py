@@ -5,6 +5,8 @@ Only here are real adapters put together; everything else is given what it needs
 
 from __future__ import annotations
 
+from functools import partial
+
 from infra.kafka_clients import aiokafka_config
 from infra.redis_store import RedisStore
 from infra.settings import Settings
@@ -45,6 +47,7 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
             LogReader(one.learning_log, clients),
             LogWriter(one.learning_log, clients),
             Output(clients),
+            partial(LogReader, one.learning_log, clients),
         )
         for name, one in chosen.items()
     ]

@@ -79,6 +79,10 @@ class Checkpoints:
         self._since = found.log_offset
         return True
 
+    def save_all_next(self) -> None:
+        """Let the next save write every block: what is stored is in doubt."""
+        self._since = None
+
     def digest(self) -> str:
         """Digest of the whole state without what is pending."""
         return self._view.model.digest()
@@ -128,6 +132,8 @@ class Checkpoints:
             "samples_learned": fold.samples_learned,
             "dead_letters": fold.dead_letters,
             "refused": fold.refused,
+            "skipped": fold.skipped,
+            "halted": int(model.halted()),
             "ignored": fold.ignored,
             "undecodable": fold.undecodable,
             "offsets": json({str(partition): offset for partition, offset in fold.next.items()}),
@@ -158,7 +164,7 @@ class Checkpoints:
         fold.log_offset = found.log_offset
         fold.last_worker, fold.last_seq = text["last_worker"], int(text["last_seq"])
         fold.genesis = text["genesis"].encode()
-        for name in ("samples_learned", "dead_letters", "refused", "ignored", "undecodable"):
+        for name in ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable"):
             setattr(fold, name, int(text[name]))
         opened = decode(text["partitions"], type=list[tuple[str, str, int, int]])
         fold.next = {PartitionId(topic, id_, number): offset for topic, id_, number, offset in opened}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 import msgspec
@@ -58,6 +59,7 @@ class Fold:
     ignored: int = 0
     undecodable: int = 0
     refused: int = 0
+    skipped: int = 0
     holes: list[dict[str, Any]] = field(default_factory=list)
     last_refused: deque[Refused] = field(default_factory=lambda: deque(maxlen=KEPT_REFUSED))
     names: dict[int, str] = field(default_factory=dict)
@@ -103,10 +105,13 @@ class Fold:
             self._name(names)
         return partition
 
-    def learned(self, partition: PartitionId, rows: Rows, refused: Sequence[tuple[int, str]]) -> None:
-        """Count the samples of a record that counted, and those of them that were refused."""
-        self.samples_learned += len(rows) - len(refused)
+    def learned(
+        self, partition: PartitionId, rows: Rows, refused: Sequence[tuple[int, str]], skipped: int
+    ) -> None:
+        """Count the samples of a record that counted, those that were refused or came while halted apart."""
+        self.samples_learned += len(rows) - len(refused) - skipped
         self.refused += len(refused)
+        self.skipped += skipped
         for row, reason in refused:
             offset = int(rows.offsets[row])
             self.last_refused.append(Refused(partition.topic, partition.partition, offset, reason))
@@ -118,6 +123,13 @@ class Fold:
         if record.number("samples") != len(rows):
             raise Undecodable(f"{len(rows)} rows, header 'samples' says {record.number('samples')}")
         return rows, served
+
+    def digest(self) -> str:
+        """Hex digest of all that decides what the fold does next: tensors, next offsets, counts."""
+        opened = sorted((p.topic, p.topic_id, p.partition, at) for p, at in self.next.items())
+        counts = (self.samples_learned, self.dead_letters, self.refused, self.skipped, self.ignored)
+        text = msgspec.json.encode((self.model.digest(), opened, counts, self.undecodable))
+        return blake2b(text, digest_size=16).hexdigest()
 
     def too_many_names(self) -> bool:
         """Whether `prune_names` is due; it needs the model's tensors at exactly this log offset."""

@@ -31,8 +31,8 @@ _UNREADABLE = (
     TypeError,
     ValueError,
 )
-Kind = Literal["genesis", "open", "data", "hole"]
-KINDS: frozenset[str] = frozenset(("genesis", "open", "data", "hole"))
+Kind = Literal["genesis", "open", "data", "hole", "resume"]
+KINDS: frozenset[str] = frozenset(("genesis", "open", "data", "hole", "resume"))
 MAX_DATA_BYTES = 4 * 1024 * 1024
 """A batch is split so that its encoded samples stay below this."""
 

@@ -7,15 +7,18 @@ stands in, fold the rest, begin the log if it is empty, and only then ask for pa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
+from collections.abc import Callable
 
 from infra.kafka_admin import TopicInfo
 from infra.logs import logger
 from infra.settings import ModelSettings
-from infra.store import CheckpointStore, StoreCorrupt, StoreUnavailable
+from infra.store import CheckpointStore, StoreUnavailable
 from models.model import Model
 from models.self_test import self_test_digest, warm_up
+from streams.audit import Auditor
 from streams.checkpoints import Checkpoints
 from streams.fold import Fold, check_genesis, genesis_value
 from streams.ingest import Ingest
@@ -25,10 +28,13 @@ from streams.outgoing import Outgoing
 from streams.predictions import Output
 from streams.processor import Processor, Seek
 from streams.records import PredictionEncoder
+from streams.refusals import Refusals
 from streams.topics import Topics, made_again
+from streams.verify import fold_to, new_view
 from streams.view import View
 
 NEAR_END_SECONDS = 1.0
+AUDIT_SECONDS = 1.0
 CLOSE_SECONDS = 1.5
 
 
@@ -47,7 +53,9 @@ class ModelWorker:
         reader: LogReader,
         writer: LogWriter,
         output: Output,
+        another_reader: Callable[[], LogReader],
     ) -> None:
+        """`another_reader`: a second reader of the log, for when the state is in doubt."""
         self.name = name
         self.settings = settings
         self.started = False
@@ -60,8 +68,9 @@ class ModelWorker:
         self._reader = reader
         self._writer = writer
         self._output = output
+        self._another_reader = another_reader
         self._self_test = ""
-        self._saver: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._store_away_since: float | None = None
 
     @property
@@ -87,9 +96,12 @@ class ModelWorker:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
         self._self_test = await asyncio.to_thread(self._prepare)
         fold = Fold(Model(self._spec), DataCodec(self._spec))
-        self.view = View(fold, self.worker)
+        self.view = View(fold, self.worker, self.settings.audit_every)
         log_topic_id = self._infos[self.settings.learning_log].topic_id
         self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
+        self._auditor = Auditor(
+            self.name, self.worker, self._store, self._digest_again, self.checkpoints.save_all_next
+        )
         await self._store.register(self.name)
         loaded = await self.checkpoints.load(self._self_test)
         await self._writer.start()
@@ -98,11 +110,16 @@ class ModelWorker:
         await self._fold_to_end(fold)
         outgoing = Outgoing(self.name, self.settings, PredictionEncoder(self.name, self._spec), self._output)
         ingest = Ingest(self.name, self._spec)
-        self.processor = Processor(self.view, ingest, outgoing, self._reader, self._writer, seek)
+        self.processor = Processor(
+            self.view, ingest, outgoing, self._reader, self._writer, seek, self._auditor.note
+        )
         self.processor.start()
         self.started = True
         await self._open_all()
-        self._saver = asyncio.create_task(self._save_regularly(), name=f"save {self.name}")
+        for name, body in (("save", self._save_regularly()), ("audit", self._audit_regularly())):
+            task = asyncio.create_task(body, name=f"{name} {self.name}")
+            task.add_done_callback(self.processor.check)
+            self._tasks.append(task)
 
     def _prepare(self) -> str:
         """Load the compiled kernels before the first sample needs them; returns the self-test's digest."""
@@ -160,7 +177,8 @@ class ModelWorker:
                 if record.kind == "genesis":
                     check_genesis(record.value or b"", self._spec, self._self_test, self.name)
                     break
-        self.view.fold_run(run)
+        for offset, digest in self.view.fold_run(run).digests:
+            self._auditor.note(offset, digest)
 
     async def _next_run(self) -> list[LogRecord]:
         for _ in range(30):
@@ -189,7 +207,10 @@ class ModelWorker:
         await self.checkpoints.save()
 
     async def _save_regularly(self) -> None:
-        """A Redis that is away stops nothing; it is told once, and once more when it is back."""
+        """A Redis that is away stops nothing; it is told once, and once more when it is back.
+
+        Raises StoreCorrupt, which ends the worker.
+        """
         while True:
             await asyncio.sleep(self.settings.save_every)
             try:
@@ -198,21 +219,41 @@ class ModelWorker:
                 if self._store_away_since is None:
                     self._store_away_since = time.monotonic()
                     self.log.warning("checkpoints are not saved; learning goes on", reason=str(error))
-            except StoreCorrupt as error:
-                if not self.processor.failed.done():
-                    self.processor.failed.set_exception(error)
-                return
             else:
                 if self._store_away_since is not None:
                     seconds = round(time.monotonic() - self._store_away_since, 1)
                     self.log.info("checkpoints are saved again", away_seconds=seconds)
                     self._store_away_since = None
 
+    # Looking after the fold
+
+    async def _audit_regularly(self) -> None:
+        """Tell of refused updates, compare with the other workers; raises Unequal, which ends this one."""
+        refusals = Refusals(self.name, self.fold)
+        while True:
+            await asyncio.sleep(AUDIT_SECONDS)
+            refusals.look()
+            with contextlib.suppress(StoreUnavailable):  # the saver tells of it
+                await self._auditor.compare()
+
+    async def _digest_again(self, offset: int) -> str | None:
+        """The digest of the log folded anew up to `offset`, None where its beginning is gone."""
+        self.log.warning("workers differ: folding the log again to see who is right", log_offset=offset)
+        view, reader = new_view(self._spec), self._another_reader()
+        try:
+            await reader.start()
+            await fold_to(view, reader, offset)
+        except LogGone:
+            return None
+        finally:
+            await reader.stop()
+        return view.fold.digest()
+
     async def stop(self) -> None:
         """End all tasks and connections; does not save."""
-        if self._saver is not None:
-            self._saver.cancel()
-            await asyncio.gather(self._saver, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         if self.started:
             await self.processor.stop()
         clients = (self._output.stop(), self._writer.stop(), self._reader.stop())

@@ -69,9 +69,18 @@ class Processor:
     """See the module. All methods run in one event loop."""
 
     def __init__(
-        self, view: View, ingest: Ingest, outgoing: Outgoing, reader: LogReader, writer: LogWriter, seek: Seek
+        self,
+        view: View,
+        ingest: Ingest,
+        outgoing: Outgoing,
+        reader: LogReader,
+        writer: LogWriter,
+        seek: Seek,
+        note: Callable[[int, str], None],
     ) -> None:
+        """`note` hears of the fold's digests at audited log offsets."""
         self.view = view
+        self._note = note
         self.throughput = Throughput()
         self._ingest = ingest
         self._outgoing = outgoing
@@ -102,7 +111,7 @@ class Processor:
         """Begin to read the log and to append; a failure of either resolves `failed`."""
         for name, body in (("log reader", self._read_log), ("log appender", self._appender.run)):
             task = asyncio.create_task(body(), name=name)
-            task.add_done_callback(self._check)
+            task.add_done_callback(self.check)
             self._tasks.append(task)
 
     async def folded(self, partition: PartitionId, offset: int) -> None:
@@ -211,7 +220,7 @@ class Processor:
             self._process(partition, start, middle, records[:half])
             self._process(partition, middle, stop, records[half:])
             return
-        served, learned_before, undo, refused = self.view.predict_and_learn(ingested.rows)
+        learned = self.view.predict_and_learn(ingested.rows)
         labelled = ~np.isnan(ingested.rows.labels)
         where = np.cumsum(labelled) - 1
         batch = Batch(
@@ -219,15 +228,16 @@ class Processor:
             start=start,
             stop=stop,
             rows=ingested.rows.select(labelled),
-            served=served if bool(labelled.all()) else served[labelled],
+            served=learned.served if bool(labelled.all()) else learned.served[labelled],
             dead_letters=len(ingested.dead),
-            undo=undo,
-            refused=[(int(where[row]), reason) for row, reason in refused],
+            undo=learned.undo,
+            refused=[(int(where[row]), reason) for row, reason in learned.refused],
+            skipped=learned.skipped,
         )
         self.view.push(batch)
         self._positions[partition].offset = stop
         self.throughput.samples += len(ingested.rows)
-        delivery = self._outgoing.send(partition, ingested, served, learned_before)
+        delivery = self._outgoing.send(partition, ingested, learned.served, learned.learned_before)
         self._appender.deliver(batch, delivery)
 
     def _room(self) -> bool:
@@ -258,6 +268,8 @@ class Processor:
 
     def _fold(self, run: list[LogRecord]) -> None:
         outcome = self.view.fold_run(run)
+        for offset, digest in outcome.digests:
+            self._note(offset, digest)
         self._appender.settle()
         for partition in outcome.dropped:
             if self._positions.pop(partition, None) is not None:
@@ -267,7 +279,7 @@ class Processor:
         if partition not in self._recoveries:
             task = asyncio.create_task(self._stand_again(partition), name=f"recover {partition}")
             self._recoveries[partition] = task
-            task.add_done_callback(self._check)
+            task.add_done_callback(self.check)
 
     async def _stand_again(self, partition: PartitionId) -> None:
         """Rules 10 and 11: wait for the echoes of what was dropped, then seek to the fold's offset."""
@@ -283,7 +295,7 @@ class Processor:
     async def _echoes_read(self, partition: PartitionId) -> None:
         await self._changes.until(lambda: self.view.unread[partition] <= 0)
 
-    def _check(self, task: asyncio.Task[None]) -> None:
+    def check(self, task: asyncio.Task[None]) -> None:
         """A task that failed ends the worker: nothing is swallowed."""
         if not task.cancelled() and (error := task.exception()) is not None and not self.failed.done():
             self.failed.set_exception(error)

@@ -11,8 +11,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from models.model import Model
-from models.rows import Float64, Int64, Rows
+from models.model import Learned, Model
+from models.rows import Float64, Rows
 from models.undo import Undo
 from streams.fold import MAX_NAMES, Fold
 from streams.log_format import LogRecord, PartitionId, Undecodable
@@ -30,6 +30,7 @@ class Batch:
     dead_letters: int
     undo: Undo | None = None
     refused: list[tuple[int, str]] = field(default_factory=list)
+    skipped: int = 0
     seq: int | None = None  # of the log record that it was sent in
     names: dict[int, str] = field(default_factory=dict)  # sent with it
 
@@ -41,17 +42,23 @@ class Batch:
 
 @dataclass(slots=True)
 class Outcome:
-    """What a run of log records did: partitions whose pending was dropped."""
+    """What a run of log records did.
+
+    dropped: partitions whose pending was dropped; digests: log offset and the fold's digest there.
+    """
 
     dropped: set[PartitionId] = field(default_factory=set)
+    digests: list[tuple[int, str]] = field(default_factory=list)
 
 
 class View:
     """Fold plus pending of one model in one worker."""
 
-    def __init__(self, fold: Fold, worker: str) -> None:
+    def __init__(self, fold: Fold, worker: str, audit_every: int = 0) -> None:
+        """`audit_every`: a run of records notes the fold's digest at each multiple of it; 0: never."""
         self.fold = fold
         self.worker = worker
+        self._audit_every = audit_every
         self.pending: deque[Batch] = deque()
         self.unread: Counter[PartitionId] = Counter()
         self._seq_partition: dict[int, PartitionId] = {}
@@ -70,18 +77,13 @@ class View:
         """The tensors: of the fold with pending on top."""
         return self.fold.model
 
-    def predict_and_learn(self, rows: Rows) -> tuple[Float64, Int64, Undo, list[tuple[int, str]]]:
-        """Predict every sample, then learn from it if it is labelled, in order.
-
-        Returns the predictions (n, outputs), samples learned before each (n,), how to undo it, and the
-        refused rows.
-        """
+    def predict_and_learn(self, rows: Rows) -> Learned:
+        """Predict every sample, then learn from it if it is labelled, in order."""
         learned = self.model.predict_and_learn(rows)
         for hash_, name in rows.names.items():
             if hash_ not in self.fold.names and len(self.unsent_names) < MAX_NAMES:
                 self.unsent_names[hash_] = name
-        assert learned.undo is not None
-        return learned.served, learned.learned_before, learned.undo, learned.refused
+        return learned
 
     def push(self, batch: Batch) -> None:
         """Add a learned batch at the end of pending."""
@@ -113,6 +115,8 @@ class View:
         outcome = Outcome()
         for record in records:
             self._fold_one(record, outcome)
+            if self._audit_every and self.fold.log_offset % self._audit_every == 0:
+                outcome.digests.append((self.fold.log_offset, self.fold.digest()))
         self._redo()
         return outcome
 
@@ -141,6 +145,8 @@ class View:
                 fold.begin(record)
             elif record.kind == "open":
                 fold.open(record)
+            elif record.kind == "resume":
+                self._resume()
             elif not fold.counts(record):
                 fold.ignored += 1
             elif own and self.pending and self.pending[0].seq == record.seq:
@@ -158,10 +164,11 @@ class View:
         while self.pending and self.pending[0].seq == record.seq:
             batch = self.pending.popleft()
             if self._undone:
-                batch.refused = self.model.learn(batch.rows, batch.served, keep_undo=False).refused
+                learned = self.model.learn(batch.rows, batch.served, keep_undo=False)
+                batch.refused, batch.skipped = learned.refused, learned.skipped
             elif batch.undo is not None:
                 self.model.forget(batch.undo)
-            self.fold.learned(batch.partition, batch.rows, batch.refused)
+            self.fold.learned(batch.partition, batch.rows, batch.refused, batch.skipped)
             names = batch.names
         self.fold.advance(record, names)
 
@@ -173,12 +180,20 @@ class View:
             self._undo_all()
             assert served is not None
             learned = self.model.learn(rows, served, keep_undo=False)
-            fold.learned(partition, rows, learned.refused)
+            fold.learned(partition, rows, learned.refused, learned.skipped)
         first = next((b for b in self.pending if b.partition == partition), None)
         if first is not None and first.start != fold.next[partition]:
             self._undo_all()
             self._remove(partition)
             outcome.dropped.add(partition)
+
+    def _resume(self) -> None:
+        """The model learns again, if it had stopped."""
+        if self.model.halted():
+            self._undo_all()
+            self.model.resume()
+        else:
+            self.fold.ignored += 1
 
     def _undo_all(self) -> None:
         if not self._undone:
@@ -193,7 +208,7 @@ class View:
             return
         for batch in self.pending:
             learned = self.model.learn(batch.rows, batch.served, keep_undo=True)
-            batch.undo, batch.refused = learned.undo, learned.refused
+            batch.undo, batch.refused, batch.skipped = learned.undo, learned.refused, learned.skipped
             self.samples_redone += len(batch.rows)
         self._undone = False
 

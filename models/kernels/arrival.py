@@ -50,7 +50,7 @@ def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratc
     if explodes(scratch.scores, plan.outputs):
         return BAD_SCORE
     to_prediction(plan.task, plan.outputs, scratch.scores, 0)
-    to_derivative(plan.task, scratch.scores, 0, stored.labels[at])
+    to_derivative(plan.loss, scratch.scores, 0, stored.labels[at])
     if row_explodes(
         stored.x, xat, plan.dense, stored.values, first, last,
         scratch.scores, plan.outputs, stored.weights[at], LIMIT,

@@ -14,7 +14,7 @@ from models.kernels.plan import BATCH, SAMPLE, WINDOW, Batch, Plan, Scratch, Sto
 from models.kernels.prequential import observe
 from models.kernels.serve import serve
 from models.kernels.step import ACCEPTED, gather, take_steps
-from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, SAMPLES
+from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SKIPPED
 from models.rows import Float64, Int64
 
 ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 5
@@ -113,6 +113,13 @@ def fold_rows(
             continue
 
         dirty[0] = 1
+        if plan.halt_after > 0 and S[RUN] >= plan.halt_after:
+            S[SKIPPED] += 1.0
+            progress[JOURNAL] = observe(
+                S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
+                positions, old, progress[JOURNAL], journaling,
+            )  # fmt: skip
+            continue
         reason = prepare(S, plan, batch, i, stored, at, scratch)
         n = 0
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
@@ -123,6 +130,7 @@ def fold_rows(
             refused_codes[progress[REFUSALS]] = reason
             progress[REFUSALS] += 1
             S[REFUSED] += 1.0
+            S[RUN] += 1.0
             if n > 0:  # the step as a whole: its rows go too, or they would refuse all that follow
                 S[ROWS_FIRST] = S[ROWS_END]
             continue
@@ -136,6 +144,7 @@ def fold_rows(
         )  # fmt: skip
         commit_rows(S, plan, due)
         S[SAMPLES] += 1.0
+        S[RUN] = 0.0
         progress[JOURNAL] = observe(
             S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
             positions, old, length, journaling,

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from models.layout import Layout
-from models.losses import TASKS
+from models.losses import COUNTING, TASKS
 from models.optimizers import OPTIMIZERS
 from models.rows import Float64, Int16, Int64, UInt32
 from models.schedules import SCHEDULES
@@ -24,6 +24,7 @@ class Plan(NamedTuple):
     """A model specification as codes, sizes and offsets into S (-1: no such tensor)."""
 
     task: int
+    loss: int
     outputs: int
     columns: int
     dense: int
@@ -34,6 +35,7 @@ class Plan(NamedTuple):
     block_rows: int  # rows of a batch or a window
     stride: int
     steps: int
+    halt_after: int  # refusals in a row; 0: never
     small_end: int
     scaler: int
     weights: int
@@ -97,6 +99,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
     standard = [f.scaling == "standard" for f in features.numeric for _ in f.columns()]
     return Plan(
         task=TASKS[spec.task],
+        loss=COUNTING if spec.learner.name == "counting" else TASKS[spec.task],
         outputs=layout.outputs,
         columns=layout.columns,
         dense=layout.dense,
@@ -107,6 +110,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         block_rows={"sample": 1, "batch": update.batch_size, "window": update.window_size}[update.name],
         stride=update.stride,
         steps=update.steps if update.name == "window" else 1,
+        halt_after=spec.halt_after,
         small_end=layout.small_end,
         scaler=layout.offset("scaler"),
         weights=layout.offset("weights"),

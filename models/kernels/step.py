@@ -110,7 +110,7 @@ def gradient(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch
         if explodes(scratch.scores, outputs):
             return BAD_SCORE
         to_prediction(plan.task, outputs, scratch.scores, 0)
-        to_derivative(plan.task, scratch.scores, 0, stored.labels[i])
+        to_derivative(plan.loss, scratch.scores, 0, stored.labels[i])
         add_gradient(
             g, outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
             first, last, first - origin, scratch.scores, weight,

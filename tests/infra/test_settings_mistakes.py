@@ -30,18 +30,22 @@ def message(path: Path, text: str, env: dict[str, str] | None = None, **flags: o
 IN_A_MODEL = {
     'taks = "x"': "taks: unknown key; did you mean 'task'?",
     "zzz = 1": "zzz: unknown key; allowed: samples, predictions, dead_letters, learning_log, task, classes, "
-    "learner, optimizer, update, features, start, save_every, learning_log_retention, on_hole, batch_size, "
-    "window_size, stride, steps, tolerance",
+    "learner, optimizer, update, features, start, save_every, learning_log_retention, halt_after, audit_every, on_hole, "
+    "batch_size, window_size, stride, steps, tolerance",
     "batch_sise = 3": "batch_sise: unknown key; did you mean 'batch_size'?",
     'name = "x"': "name: unknown key; the model's name stands in the table's head, [models.NAME]",
     'labels = "l"': "labels: labels on a topic of their own are not supported yet; send each label inside its sample",
     'label_horizon = "1d"': "label_horizon: late labels are not supported yet; send each label inside its sample",
     'label_patience = "1d"': "label_patience: late labels are not supported yet; send each label inside its sample",
     "on_missing = 0": "on_missing: late labels are not supported yet; send each label inside its sample",
-    'learner = "mlp"': "learner: 'mlp' is not supported yet; expected 'linear'",
-    'learner = { name = "mlp", hidden = [8] }': "learner.name: 'mlp' is not supported yet; expected 'linear'",
-    'learner = "liner"': "learner: expected 'linear', found 'liner'; did you mean 'linear'?",
+    'learner = "mlp"': "learner: 'mlp' is not supported yet; expected 'linear' or 'counting'",
+    'learner = { name = "mlp", hidden = [8] }': "learner.name: 'mlp' is not supported yet; expected 'linear' or "
+    "'counting'",
+    'learner = "liner"': "learner: expected 'linear' or 'counting', found 'liner'; did you mean 'linear'?",
     "learner = 3": "learner: expected a table",
+    'learner = "counting"': "learner: 'counting' is for task 'regression' only; the task here is 'binary'",
+    "halt_after = -1": "halt_after: expected an integer between 0 and 1000000, found -1",
+    "audit_every = 0": "audit_every: expected an integer between 1 and 1000000, found 0",
     'optimizer = "agadrad"': "optimizer: expected 'sgd', 'adagrad' or 'ftrl-proximal', found 'agadrad'; "
     "did you mean 'adagrad'?",
     "optimizer = { learning_rate = 0 }": "optimizer.learning_rate: expected a finite number above 0 and at most "

@@ -84,7 +84,7 @@ def test_a_refused_step_drops_its_rows_so_that_later_samples_are_learned(update)
 
 
 def test_a_diverging_model_refuses_rather_than_become_nan():
-    spec = model_spec("regression", 2, scaling="none", optimizer=OptimizerSpec("sgd", 10.0))
+    spec = model_spec("regression", 2, scaling="none", optimizer=OptimizerSpec("sgd", 10.0), halt_after=0)
     model = Model(spec)
     rows = make_rows(spec, 2_000, missing=0.0, unlabelled=0.0, weighted=False)
     learned = model.predict_and_learn(rows)

@@ -62,12 +62,12 @@ class SimulatedWorker:
         if stop == start:
             return
         rows = self.inputs[partition].slice(start, stop)
-        served, _, undo, refused = self.view.predict_and_learn(rows)
+        learned = self.view.predict_and_learn(rows)
         labelled = ~np.isnan(rows.labels)
         where = np.cumsum(labelled) - 1
         self.view.push(
-            Batch(partition, start, stop, rows.select(labelled), served[labelled], 0, undo,
-                  [(int(where[row]), reason) for row, reason in refused])
+            Batch(partition, start, stop, rows.select(labelled), learned.served[labelled], 0, learned.undo,
+                  [(int(where[row]), reason) for row, reason in learned.refused], learned.skipped)
         )  # fmt: skip
         self.positions[partition] = stop
 

@@ -56,7 +56,8 @@ def run(spec: ModelSpec, cut: int) -> tuple[list[bytes], str, dict[int, str]]:
     served_bytes: list[bytes] = []
     for start in range(0, N, cut):
         ingested = ingest.decode("t", 0, records[start : start + cut])
-        served, before, undo, _ = view.predict_and_learn(ingested.rows)
+        learned = view.predict_and_learn(ingested.rows)
+        served, before, undo = learned.served, learned.learned_before, learned.undo
         served_bytes += encoder.encode(ingested.ids, served, before, "t", 0, ingested.rows.offsets)
         view.model.forget(undo)
     return served_bytes, view.model.digest(), view.unsent_names
