@@ -139,7 +139,7 @@ def test_an_envelope_round_trips() -> None:
     ("key", "headers"),
     [
         (b"data", [("format", b"2"), ("worker", b"w"), ("seq", b"0")]),
-        (b"resume", [("format", b"1"), ("worker", b"w"), ("seq", b"0")]),
+        (b"rewind", [("format", b"1"), ("worker", b"w"), ("seq", b"0")]),
         (None, [("format", b"1")]),
         (b"data", []),
     ],
