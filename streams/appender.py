@@ -3,6 +3,9 @@
 A batch is appended when its predictions and dead letters are acknowledged. One append is in flight at a time;
 neighbours of one partition that are ready meanwhile leave in one record: a low rate costs little, and a high
 one makes large records.
+
+After a failed append everything begins again, with longer and longer waits, until one succeeds; when none has
+for GIVE_UP_SECONDS, the worker ends.
 """
 
 from __future__ import annotations
@@ -11,12 +14,15 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+from infra.logs import logger
 from streams.changes import Changes
-from streams.learning_log import AppendFailed, LogWriter
+from streams.learning_log import AppendFailed, LogError, LogGone, LogWriter
 from streams.log_format import MAX_DATA_BYTES
 from streams.view import Batch, View
 
 MAX_NAMES_A_RECORD = 10_000
+FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
+GIVE_UP_SECONDS = 60.0
 
 
 class Appender:
@@ -33,6 +39,10 @@ class Appender:
         self._failed = failed
         self._deliveries: dict[Batch, asyncio.Task[None]] = {}
         self._one_at_a_time = asyncio.Lock()
+        self._failure: LogError | None = None  # while the producer is closed for it
+        self._recovery = asyncio.Lock()
+        self._failing_since: float | None = None
+        self._wait = FIRST_WAIT_SECONDS
 
     def deliver(self, batch: Batch, delivery: Awaitable[None]) -> None:
         """Send a pending batch's predictions and dead letters; its append comes after."""
@@ -52,7 +62,7 @@ class Appender:
                 self._deliveries.pop(batch).add_done_callback(_look_away)
 
     async def run(self) -> None:
-        """Append for ever; raises DeliveryFailed."""
+        """Append for ever; raises DeliveryFailed, or LogError when appends keep failing."""
         while True:
             await self._changes.until(lambda: self._first_unsent() is not None)
             batch = self._first_unsent()
@@ -61,23 +71,64 @@ class Appender:
             await asyncio.shield(self._deliveries[batch])
             try:
                 await self._append(batch)
-            except AppendFailed:
-                await self._failed()
+            except AppendFailed as error:
+                await self._recover(error)
+            else:
+                self._succeeded()
 
     async def append_plain(self, kind: str, value: bytes | None = None, **headers: object) -> None:
-        """Append a record that carries no samples; raises AppendFailed."""
-        async with self._one_at_a_time:
-            await self._writer.append(kind, self._view.worker, self._view.next_seq(), value, **headers)
+        """Append a record that carries no samples, twice if the first is in doubt; raises LogError."""
+        while True:
+            try:
+                async with self._one_at_a_time:
+                    seq = self._view.next_seq()
+                    await self._send(kind, seq, value, **headers)
+            except AppendFailed as error:
+                await self._recover(error)
+            else:
+                self._succeeded()
+                return
 
     async def begin_again(self) -> None:
-        """A new producer after a failed append; raises LogError."""
-        await self._writer.start()
+        """A new producer after a failed append; raises LogError when appends have failed for too long."""
+        while self._failure is not None:
+            await self._back_off(self._failure)
+            try:
+                await self._writer.start()
+            except LogError as error:
+                self._failure = error
+            else:
+                self._failure = None
 
     async def stop(self) -> None:
         """Give up what is being delivered."""
         for task in self._deliveries.values():
             task.cancel()
         await asyncio.gather(*self._deliveries.values(), return_exceptions=True)
+
+    async def _recover(self, error: LogError) -> None:
+        """Begin again after a failure, once for all who met it."""
+        if self._failure is None:
+            self._failure = error
+        async with self._recovery:
+            if self._failure is not None:
+                await self._failed()
+
+    def _succeeded(self) -> None:
+        if self._failing_since is not None:
+            logger().info("appends succeed again")
+        self._failing_since, self._wait = None, FIRST_WAIT_SECONDS
+
+    async def _back_off(self, error: LogError) -> None:
+        """Say why, and wait; raises LogError when appends have failed for too long."""
+        now = time.monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since > GIVE_UP_SECONDS:
+            raise LogError(f"appends have failed for {GIVE_UP_SECONDS:.0f} s: {error}") from error
+        logger().warning("append failed; trying again", reason=str(error), wait_seconds=self._wait)
+        await asyncio.sleep(self._wait)
+        self._wait = min(2 * self._wait, LONGEST_WAIT_SECONDS)
 
     def _first_unsent(self) -> Batch | None:
         return next((batch for batch in self._view.pending if batch.seq is None), None)
@@ -105,9 +156,8 @@ class Appender:
             first.names = self._view.take_names(MAX_NAMES_A_RECORD)
             value = self._view.fold.codec.encode_all([(b.rows, b.served) for b in group], first.names)
             self._view.sent(group, seq)
-            await self._writer.append(
+            await self._send(
                 "data",
-                self._view.worker,
                 seq,
                 value,
                 **where.headers(),
@@ -117,6 +167,16 @@ class Appender:
                 dead_letters=sum(batch.dead_letters for batch in group),
             )
         self.last_append = time.monotonic()
+
+    async def _send(self, kind: str, seq: int, value: bytes | None, **headers: object) -> None:
+        """One record to the log; raises AppendFailed, or LogGone if it landed below what was read before."""
+        read = self._view.fold.log_offset
+        offset = await self._writer.append(kind, self._view.worker, seq, value, **headers)
+        if offset < read:
+            raise LogGone(
+                f"{self._writer.topic}: appended at offset {offset}, though all before {read} was read: "
+                "the log was truncated; forget the model: gradstream reset"
+            )
 
 
 def _acknowledged(delivery: asyncio.Task[None]) -> bool:

@@ -48,8 +48,10 @@ class ModelGroup:
         self._topics = topics
         self._models = models
         self._by_topic = {model.settings.samples: model for model in models}
-        self._assigned: set[TP] = set()
+        self._assigned_by_kafka: set[TP] = set()
+        self._assigned: set[TP] = set()  # without those that are left unread
         self._mending: set[asyncio.Task[None]] = set()
+        self._one_at_a_time = asyncio.Lock()
 
     def consumer_config(self) -> dict[str, Any]:
         """See Group."""
@@ -66,6 +68,11 @@ class ModelGroup:
 
     async def positions(self, assigned: set[TP]) -> Mapping[TP, tuple[int, int]]:
         """See Group. Rules 8, 11, 13 and 14 of the log."""
+        async with self._one_at_a_time:
+            self._assigned_by_kafka = set(assigned)
+            return await self._positions(assigned)
+
+    async def _positions(self, assigned: set[TP]) -> Mapping[TP, tuple[int, int]]:
         for model in self._models:
             model.processor.release_all()
         taken = {}
@@ -74,7 +81,7 @@ class ModelGroup:
             if tp.partition >= model.servable():
                 model.log.warning(
                     "left unread: predictions or dead letters have fewer partitions than samples; "
-                    "run `gradstream topics create`, then start again",
+                    "run `gradstream topics create`",
                     partition=tp.partition,
                 )
                 continue
@@ -85,7 +92,8 @@ class ModelGroup:
         for tp, offset in taken.items():
             model = self._by_topic[tp.topic]
             partition = model.partition_id(tp.partition)
-            begin = await self._inside(model, partition, offset, extents[tp.topic])
+            await self._inside(model, partition, offset, extents[tp.topic])
+            begin = model.fold.next[partition]  # now: another owner may have moved it since `take`
             positions[tp] = (begin, model.processor.stand(partition, begin))
         self._assigned = set(positions)
         self.log.info(
@@ -111,10 +119,15 @@ class ModelGroup:
     def out_of_range(self, partitions: Mapping[TP, int]) -> None:
         """See Group. The fetcher says it again until it is sought: once is enough."""
         if not self._mending:
-            task = asyncio.ensure_future(self._mend(set(partitions)))
+            task = asyncio.ensure_future(self._mend())
             self._mending.add(task)
             task.add_done_callback(self._mending.discard)
             task.add_done_callback(self.failed)
+
+    async def serve_more(self) -> None:
+        """Take the partitions that were left unread, now that their predictions have a place to go."""
+        if self._assigned_by_kafka - self._assigned:
+            await self._mend()
 
     async def seek(self, partition: PartitionId, offset: int, number: int) -> None:
         """Put the fetcher of one partition at an offset (streams.processor.Seek)."""
@@ -129,17 +142,19 @@ class ModelGroup:
         model = self._by_topic[tp.topic]
         return model.fold.next.get(model.partition_id(tp.partition))
 
-    async def _mend(self, partitions: set[TP]) -> None:
-        positions = await self.positions(self._assigned | partitions)
-        await self.consumer.seek_numbered(positions)
+    async def _mend(self) -> None:
+        """Take all that is assigned once more, and go on where the fold stands."""
+        async with self._one_at_a_time:
+            positions = await self._positions(self._assigned_by_kafka)
+            await self.consumer.seek_numbered(positions)
 
-    async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int, extent: Extent) -> int:
+    async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int, extent: Extent) -> None:
         """Rule 13: a position outside the input stops the worker, or is skipped when settings say so."""
         if extent.topic_id != partition.topic_id:
             raise made_again(partition.topic, extent.topic_id, partition.topic_id, model.name)
         start, end = extent.starts[partition.partition], extent.ends[partition.partition]
         if start <= offset <= end:
-            return offset
+            return
         if offset > end or model.settings.on_hole != "skip":
             raise LogError(
                 f"{partition}: the model's next offset {offset} is outside of the topic, which has "
@@ -149,4 +164,3 @@ class ModelGroup:
         model.log.warning("skipping a hole in the input", partition=str(partition), start=offset, stop=start)
         reason = {"reason": "deleted from the input topic", "records_at_most": start - offset}
         await model.processor.skip_hole(partition, offset, start, json.dumps(reason).encode())
-        return model.fold.next[partition]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -53,8 +54,9 @@ class LogReader:
         )
 
     async def start(self) -> None:
-        """Connect; `stand` comes next."""
-        await self._consumer.start()
+        """Connect; `stand` comes next. Raises LogError."""
+        with self._errors():
+            await self._consumer.start()
 
     def stand(self, offset: int) -> None:
         """Read from `offset` on."""
@@ -63,12 +65,14 @@ class LogReader:
 
     async def bounds(self) -> tuple[int, int]:
         """Offsets of the first record and after the last one."""
-        start = await self._consumer.beginning_offsets([self._tp])
+        with self._errors():
+            start = await self._consumer.beginning_offsets([self._tp])
         return start[self._tp], await self.end()
 
     async def end(self) -> int:
         """Offset after the last record now."""
-        return int((await self._consumer.end_offsets([self._tp]))[self._tp])
+        with self._errors():
+            return int((await self._consumer.end_offsets([self._tp]))[self._tp])
 
     async def run(self, timeout_ms: int = 1000) -> list[LogRecord]:
         """The next records in log order; empty when there were none within the time.
@@ -76,7 +80,10 @@ class LogReader:
         Raises LogGone when the position is outside the log, UnknownFormat for another release's record.
         """
         try:
-            fetched = await self._consumer.getmany(self._tp, timeout_ms=timeout_ms, max_records=RECORDS_A_RUN)
+            with self._errors():
+                fetched = await self._consumer.getmany(
+                    self._tp, timeout_ms=timeout_ms, max_records=RECORDS_A_RUN
+                )
         except OffsetOutOfRangeError as error:
             raise LogGone(
                 f"{self.topic}: the offset to be read next is not in the log any more (truncated, or made "
@@ -88,6 +95,15 @@ class LogReader:
     async def stop(self) -> None:
         """Close the connection."""
         await self._consumer.stop()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OffsetOutOfRangeError:
+            raise
+        except (KafkaError, OSError) as error:
+            raise LogError(f"{self.topic}: cannot be read: {type(error).__name__}: {error}") from error
 
 
 class LogWriter:

@@ -23,6 +23,7 @@ from streams.ingest import Ingest
 from streams.learning_log import LogReader, LogWriter
 from streams.log_format import MAX_DATA_BYTES, LogRecord, PartitionId
 from streams.outgoing import Outgoing
+from streams.pacing import Pacing
 from streams.records import Record
 from streams.view import Batch, View
 
@@ -89,6 +90,7 @@ class Processor:
         self._seeks = 0
         self._positions: dict[PartitionId, Position] = {}
         self._owned: dict[tuple[str, int], PartitionId] = {}
+        self.pacing = Pacing()
         self._changes = Changes()
         self._appender = Appender(view, writer, self._changes, self._begin_again)
         self._recoveries: dict[PartitionId, asyncio.Task[None]] = {}
@@ -149,6 +151,7 @@ class Processor:
         self._owned.pop((partition.topic, partition.partition), None)
         self.view.drop(partition)
         self._appender.settle()
+        await self._changes.notify()  # there is room
         await self._echoes_read(partition)
         await self.read_to_end()
         if partition not in self.fold.next:
@@ -162,6 +165,7 @@ class Processor:
         """
         self._seeks += 1
         self._owned[partition.topic, partition.partition] = partition
+        self.pacing.own(len(self._owned), len(self.fold.next))
         self._positions[partition] = Position(offset, self._seeks)
         return self._seeks
 
@@ -190,20 +194,18 @@ class Processor:
         if partition is None or not self._current(partition, fetched.start, fetched.seek):
             self.throughput.discarded += 1
             return
-        await self._changes.until(self._room)
-        if not self._current(partition, fetched.start, fetched.seek):
-            self.throughput.discarded += 1
-            return
-        if self.throughput.first_record is None:
-            self.throughput.first_record = fetched.received
-        records = fetched.records
-        cuts = list(range(CHUNK, len(records), CHUNK))
-        starts = [fetched.start] + [records[cut].offset for cut in cuts]
-        stops = [*starts[1:], fetched.stop]
-        for i, (start, stop) in enumerate(zip(starts, stops, strict=True)):
+        records, start, begin = fetched.records, fetched.start, 0
+        while begin == 0 or begin < len(records):
+            await self._changes.until(lambda: self._room() > 0)
             if not self._current(partition, start, fetched.seek):
-                return  # dropped while the chunk before was let out
-            self._process(partition, start, stop, records[i * CHUNK : (i + 1) * CHUNK])
+                self.throughput.discarded += begin == 0
+                return  # dropped meanwhile
+            if self.throughput.first_record is None:
+                self.throughput.first_record = fetched.received
+            end = begin + self._room()
+            stop = records[end].offset if end < len(records) else fetched.stop
+            self._process(partition, start, stop, records[begin:end])
+            start, begin = stop, end
             await self._changes.notify()
             await asyncio.sleep(0)
 
@@ -237,25 +239,29 @@ class Processor:
         self.view.push(batch)
         self._positions[partition].offset = stop
         self.throughput.samples += len(ingested.rows)
+        self.pacing.processed(len(batch.rows), self.view.pending, self.view.samples_redone)
         delivery = self._outgoing.send(partition, ingested, learned.served, learned.learned_before)
         self._appender.deliver(batch, delivery)
 
-    def _room(self) -> bool:
+    def _room(self) -> int:
+        """How many records may be processed now, in one batch."""
         pending = self.view.pending
-        return len(pending) < MAX_PENDING_BATCHES and sum(b.nbytes for b in pending) < MAX_PENDING_BYTES
+        if len(pending) >= MAX_PENDING_BATCHES or sum(b.nbytes for b in pending) >= MAX_PENDING_BYTES:
+            return 0
+        return self.pacing.room(pending, CHUNK)
 
     async def _begin_again(self) -> None:
         """Rule 12: after a doubtful append nothing is certain but the log."""
         self.view.drop_all()
         self._appender.settle()
         self.view.producer_closed()
-        owned = list(self._owned.values())
-        for partition in owned:
-            self._positions.pop(partition, None)
+        self._positions.clear()
+        await self._changes.notify()  # there is room, and no echo to wait for
         await self._appender.begin_again()
         await self.read_to_end()
-        for partition in owned:
-            self._recover(partition)
+        for partition in self._owned.values():
+            if partition not in self._positions:
+                self._recover(partition)
 
     # Reading (rule 10)
 
@@ -271,9 +277,15 @@ class Processor:
         for offset, digest in outcome.digests:
             self._note(offset, digest)
         self._appender.settle()
-        for partition in outcome.dropped:
+        for partition in outcome.dropped | self._overtaken():
             if self._positions.pop(partition, None) is not None:
                 self._recover(partition)
+
+    def _overtaken(self) -> set[PartitionId]:
+        """Partitions with nothing pending that another owner has moved: what comes next would be ignored."""
+        waiting = {batch.partition for batch in self.view.pending}
+        standing = self._positions.items()
+        return {p for p, at in standing if p not in waiting and at.offset != self.fold.next[p]}
 
     def _recover(self, partition: PartitionId) -> None:
         if partition not in self._recoveries:

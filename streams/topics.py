@@ -41,8 +41,13 @@ class Topics:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
 
-    async def of_models(self, models: Mapping[str, ModelSettings]) -> dict[str, TopicInfo]:
-        """All topics of all models by name; raises TopicError for one that is missing or unfit."""
+    async def of_models(
+        self, models: Mapping[str, ModelSettings], partial: bool = False
+    ) -> dict[str, TopicInfo]:
+        """All topics of all models by name; raises TopicError for one that is missing or unfit.
+
+        `partial`: a missing one is left out instead.
+        """
         wanted = [
             topic
             for model in models.values()
@@ -50,11 +55,11 @@ class Topics:
         ]
         found = await self._ask(lambda admin: admin.describe(wanted))
         missing = [topic for topic in wanted if topic not in found]
-        if missing:
+        if missing and not partial:
             raise TopicError(f"no topic {', '.join(missing)}; make what is missing: gradstream topics create")
         for model in models.values():
-            log = found[model.learning_log]
-            if log.partitions != 1:
+            log = found.get(model.learning_log)
+            if log is not None and log.partitions != 1:
                 raise TopicError(f"learning log {log.name}: has {log.partitions} partitions, expected 1")
         return found
 

@@ -37,6 +37,7 @@ LOGGER = logging.getLogger("faust.transport")  # mode would name it after this m
 RECORDS_A_BATCH = 100_000  # all that one fetch brought
 FETCH_WAIT_MS = 100
 FETCH_BYTES = 1024 * 1024
+METADATA_AGE_MS = 10_000  # how soon a group notices that partitions were added
 
 
 class Group(Protocol):
@@ -87,6 +88,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level="read_committed",  # samples of an aborted transaction were never sent
+            metadata_max_age_ms=METADATA_AGE_MS,
             max_poll_records=RECORDS_A_BATCH,
             fetch_max_wait_ms=FETCH_WAIT_MS,
             check_crcs=False,  # as librdkafka: TCP and the broker have checked them
@@ -103,6 +106,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp, (offset, number) in positions.items():
             if TopicPartition(*tp) in assigned:
                 consumer.seek(TopicPartition(*tp), offset)
+                consumer.resume(TopicPartition(*tp))  # one that was left unread
                 self._stands[tp] = (offset, number)
 
     async def leave_unread(self, partitions: set[TP]) -> None:

@@ -24,6 +24,7 @@ from streams.faust_app import FaustApp, failure, make_app
 from streams.group import ModelGroup
 from streams.model_worker import ModelWorker
 from streams.progress import Progress
+from streams.topic_watch import TopicWatch
 from streams.topics import Topics
 
 FINISH_SECONDS = 3.5
@@ -52,7 +53,7 @@ class Worker:
         self._drain = drain
         self._stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._faust: FaustApp | None = None
-        self._watchdog: asyncio.Task[None] | None = None
+        self._watchdogs: list[asyncio.Task[None]] = []
 
     async def run(self) -> None:
         """Work until told to stop; raises what made it stop otherwise."""
@@ -102,7 +103,11 @@ class Worker:
         self.group.consumer = self._faust.consumer
         _tune_memory()
         await self._faust.start()
-        self._watchdog = asyncio.create_task(self._watch(self._faust), name="watchdog")
+        watch = TopicWatch(self._topics, self.models, self.group)
+        for name, body in (("watchdog", self._watch(self._faust)), ("topic watch", watch.run())):
+            task = asyncio.create_task(body, name=name)
+            task.add_done_callback(self.group.failed)
+            self._watchdogs.append(task)
 
     async def _watch(self, faust_app: FaustApp) -> None:
         while True:
@@ -151,12 +156,14 @@ class Worker:
             log_offset=model.fold.log_offset,
             samples_learned=model.fold.samples_learned,
             digest=model.checkpoints.digest(),
+            samples_processed=model.processor.throughput.samples,
             samples_redone=model.view.samples_redone,
+            samples_pending=model.processor.pacing.typical,
         )
 
     async def _close(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.cancel()
+        for task in self._watchdogs:
+            task.cancel()
         await self._leave()
         await asyncio.gather(*(model.stop() for model in self.models))
         await self._store.close()
@@ -184,6 +191,9 @@ class Worker:
                 "last_prediction_acked": predicted,
                 "last_append_acked": appended,
                 "samples": done.samples,
+                "samples_redone": self.models[0].view.samples_redone,
+                "samples_pending": self.models[0].processor.pacing.typical,
+                "records_ignored": self.models[0].fold.ignored,
             }
             with open(path, "w", encoding="utf-8") as file:
                 json.dump(report, file)

@@ -1,0 +1,67 @@
+"""What happens to topics while a worker runs: partitions are added, a topic is deleted, or made again.
+
+Kafka's fetch protocol, as our client speaks it, names topics and not their ids: one that was deleted and made
+again would be read on as if nothing had happened. So the ids are asked for every few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+from infra.kafka_admin import KafkaUnavailable
+from infra.logs import logger
+from streams.group import ModelGroup
+from streams.learning_log import LogGone
+from streams.model_worker import ModelWorker
+from streams.topics import TopicError, Topics, made_again
+
+EVERY_SECONDS = 5.0
+
+
+class TopicWatch:
+    """Looks at the topics of a worker's models."""
+
+    def __init__(self, topics: Topics, models: list[ModelWorker], group: ModelGroup) -> None:
+        self._topics = topics
+        self._models = models
+        self._group = group
+        self._away = False
+
+    async def run(self) -> NoReturn:
+        """Look for ever; raises TopicError or LogGone when a model's topic is not what it was."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            for model in self._models:
+                try:
+                    await self._look(model)
+                except KafkaUnavailable as error:
+                    if not self._away:
+                        logger(model=model.name).warning("topics cannot be looked at", reason=str(error))
+                    self._away = True
+                else:
+                    self._away = False
+
+    async def _look(self, model: ModelWorker) -> None:
+        settings = model.settings
+        found = await self._topics.of_models({model.name: settings}, partial=True)
+        known = model.infos
+        samples = found.get(settings.samples)
+        if samples is None:
+            raise TopicError(
+                f"samples topic {settings.samples}: was deleted; make it again, and forget the model: "
+                f"gradstream reset {model.name}"
+            )
+        if samples.topic_id != known[settings.samples].topic_id:
+            raise made_again(samples.name, samples.topic_id, known[samples.name].topic_id, model.name)
+        log = found.get(settings.learning_log)
+        if log is None or log.topic_id != known[settings.learning_log].topic_id:
+            again = "" if log is None else " and made again"
+            raise LogGone(
+                f"learning log {settings.learning_log}: was deleted{again}; "
+                f"nothing was overwritten; forget the model: gradstream reset {model.name}"
+            )
+        before = model.servable()
+        model.infos = {**known, **found}
+        if model.servable() > before:
+            await self._group.serve_more()
