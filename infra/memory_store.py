@@ -73,6 +73,10 @@ class MemoryStore:
         """See CheckpointStore."""
         self._unequal[model] = text
 
+    async def unequal(self, model: str) -> str | None:
+        """See CheckpointStore."""
+        return self._unequal.get(model)
+
     async def delete(self, model: str) -> int:
         """See CheckpointStore."""
         removed = int(self._checkpoints.pop(model, None) is not None)

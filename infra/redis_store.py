@@ -19,9 +19,11 @@ from contextlib import asynccontextmanager
 from importlib import resources
 from typing import Any, cast
 
-import redis.asyncio as aioredis
 import redis.exceptions
+from pydantic import SecretStr
 
+from infra.redis_clients import async_client, close, reason
+from infra.settings_connections import RedisSettings
 from infra.store import KEPT_DIGESTS, Checkpoint, Digests, SaveAnswer, StoreCorrupt, StoreUnavailable
 
 MODELS = "gradstream:models"
@@ -37,15 +39,30 @@ def model_key(model: str, part: str = "") -> str:
 
 
 class RedisStore:
-    """A CheckpointStore on one Redis server."""
+    """A CheckpointStore on one Redis server, or on the one that Sentinels call master."""
 
-    def __init__(self, url: str, timeout: float = 5.0, **options: Any) -> None:
-        self._shown = _without_secrets(url)
-        self._redis = aioredis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, **options
+    def __init__(
+        self,
+        url: str,
+        timeout: float = 5.0,
+        sentinels: tuple[str, ...] = (),
+        sentinel_master: str | None = None,
+    ) -> None:
+        """The arguments are the keys of [redis], already checked."""
+        settings = RedisSettings.model_construct(
+            url=SecretStr(url), timeout=timeout, sentinels=sentinels, sentinel_master=sentinel_master
         )
+        self._shown = settings.address
+        self._keys = settings.address_keys
+        self._redis = async_client(settings)
         script = resources.files("infra").joinpath("scripts/save.lua").read_text("utf-8")
         self._save_script = self._redis.register_script(script)
+
+    @classmethod
+    def from_settings(cls, settings: RedisSettings) -> RedisStore:
+        """The store that [redis] names: at its URL, or wherever its Sentinels say."""
+        url = settings.url.get_secret_value()
+        return cls(url, settings.timeout, settings.sentinels, settings.sentinel_master)
 
     async def register(self, model: str) -> None:
         """See CheckpointStore."""
@@ -134,7 +151,7 @@ class RedisStore:
             await self._redis.set(model_key(model, "unequal"), text)
 
     async def unequal(self, model: str) -> str | None:
-        """The last finding that workers differed; None if there was none."""
+        """See CheckpointStore."""
         async with self._errors():
             found = cast("bytes | None", await self._redis.get(model_key(model, "unequal")))
         return None if found is None else found.decode("utf-8", "replace")
@@ -148,7 +165,7 @@ class RedisStore:
 
     async def close(self) -> None:
         """See CheckpointStore."""
-        await self._redis.aclose()
+        await close(self._redis)
 
     async def _stage(self, staging: str, tensors: Mapping[str, bytes]) -> None:
         """Write all blocks under a key of their own, a few megabytes at a time."""
@@ -186,9 +203,9 @@ class RedisStore:
         try:
             yield
         except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise StoreUnavailable(
-                f"Redis at {self._shown}: {reason}; check redis.url; is it up, and does it take writes?"
+                f"Redis at {self._shown}: {reason(error)}; check {self._keys}; "
+                f"is it up, and does it take writes?"
             ) from error
 
 
@@ -199,8 +216,3 @@ def _texts(table: Mapping[bytes, bytes]) -> dict[str, str]:
 def _literal(key: str) -> str:
     """A SCAN pattern that matches `key` itself: brackets and stars in it are no wildcards."""
     return "".join(f"\\{c}" if c in "[]*?^\\" else c for c in key)
-
-
-def _without_secrets(url: str) -> str:
-    scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -20,20 +21,25 @@ _SCHEMES = ("redis", "rediss", "unix")
 _Path = Annotated[str | None, BeforeValidator(text("the path of a file"))]
 
 
-def _server(value: object) -> str:
+def _server(value: object, port: int) -> str:
     match = _SERVER.fullmatch(value) if isinstance(value, str) else None
-    if match is None or not 0 < int(match[2] or 9092) < 65536:
+    if match is None or not 0 < int(match[2] or port) < 65536:
         raise mistake(f"expected HOST:PORT, found {shown(value)}")
-    return f"{match[1]}:{match[2] or 9092}"
+    return f"{match[1]}:{match[2] or port}"
 
 
-def _servers(value: object) -> str:
+def _servers(value: object, port: int) -> tuple[str, ...]:
+    """The servers of a text or a list, each as HOST:PORT; `port` where none is given."""
     if isinstance(value, str):
-        return ",".join(_server(part.strip()) for part in value.split(","))
-    servers = each(_server, value, "HOST:PORT")
+        return tuple(_server(part.strip(), port) for part in value.split(","))
+    servers = each(partial(_server, port=port), value, "HOST:PORT")
     if not servers:
         raise mistake("expected at least one HOST:PORT, found an empty list")
-    return ",".join(servers)
+    return tuple(servers)
+
+
+def _brokers(value: object) -> str:
+    return ",".join(_servers(value, 9092))
 
 
 class KafkaSettings(Table):
@@ -41,7 +47,7 @@ class KafkaSettings(Table):
 
     also_allowed: ClassVar[tuple[str, ...]] = ("sasl_plain_password_file", "ssl_password_file")
 
-    bootstrap_servers: Annotated[str, BeforeValidator(_servers)] = "localhost:9092"
+    bootstrap_servers: Annotated[str, BeforeValidator(_brokers)] = "localhost:9092"
     """One or more HOST:PORT, joined by commas."""
     security_protocol: Annotated[SecurityProtocol, BeforeValidator(choice(*_PROTOCOLS))] = "PLAINTEXT"
     ssl_check_hostname: Annotated[bool, BeforeValidator(boolean)] = True
@@ -108,7 +114,10 @@ class KafkaSettings(Table):
 
 
 class RedisSettings(Table):
-    """[redis]. After reading, `url` holds the password also when it came apart from the URL."""
+    """[redis]. After reading, `url` holds the password also when it came apart from the URL.
+
+    Where the Sentinels say which server it is, `url` gives user, password, database and TLS alone.
+    """
 
     also_allowed: ClassVar[tuple[str, ...]] = ("url_file", "password_file")
 
@@ -118,6 +127,9 @@ class RedisSettings(Table):
     )
     timeout: Annotated[float, BeforeValidator(duration("10ms", "5m"))] = 5.0
     """Seconds to wait for a connection, and for each answer."""
+    sentinels: Annotated[tuple[str, ...], BeforeValidator(partial(_servers, port=26379))] = ()
+    """HOST:PORT of each Sentinel to ask for the server; the host of `url` then counts for nothing."""
+    sentinel_master: Annotated[str | None, BeforeValidator(text("the Sentinels' name of the master"))] = None
 
     @field_validator("url")
     @classmethod
@@ -132,11 +144,27 @@ class RedisSettings(Table):
         netloc = f"{parts.username or ''}:{quote(password.get_secret_value(), safe='')}@{host}"
         return SecretStr(urlunsplit(parts._replace(netloc=netloc)))
 
+    @model_validator(mode="after")
+    def _sentinels_know_a_master(self) -> RedisSettings:
+        for given, missing in (("sentinels", "sentinel_master"), ("sentinel_master", "sentinels")):
+            if getattr(self, given) and not getattr(self, missing):
+                raise mistake(f"missing; redis.{given} needs it", missing)
+        if self.sentinels and self.url.get_secret_value().startswith("unix:"):
+            raise mistake("used only with 'redis://' or 'rediss://' as redis.url", "sentinels")
+        return self
+
     @property
     def address(self) -> str:
-        """The URL without user, password and query: fit for logs and messages."""
+        """The URL without user, password and query, or the Sentinels: fit for logs and messages."""
+        if self.sentinels:
+            return f"master '{self.sentinel_master}' of the sentinels {','.join(self.sentinels)}"
         parts = urlsplit(self.url.get_secret_value())
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    @property
+    def address_keys(self) -> str:
+        """The keys to check when nothing answers at `address`."""
+        return "redis.sentinels and redis.sentinel_master" if self.sentinels else "redis.url"
 
 
 def _redis_url(url: str) -> Any:

@@ -98,6 +98,9 @@ class CheckpointStore(Protocol):
     async def note_unequal(self, model: str, text: str) -> None:
         """Keep the last finding that workers differed, for people to see."""
 
+    async def unequal(self, model: str) -> str | None:
+        """The last finding that workers differed; None if there was none."""
+
     async def delete(self, model: str) -> int:
         """Remove all that is stored of the model; returns how many keys there were."""
 

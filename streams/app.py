@@ -34,8 +34,7 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
     _check_shared({name: one.samples for name, one in chosen.items()})
     topics = Topics(settings.kafka)
     infos = await topics.of_models(chosen)
-    redis = settings.redis
-    store = RedisStore(redis.url.get_secret_value(), redis.timeout)
+    store = RedisStore.from_settings(settings.redis)
     clients = aiokafka_config(settings.kafka)
     models = [
         ModelWorker(

@@ -23,6 +23,7 @@ from streams.view import Batch, View
 MAX_NAMES_A_RECORD = 10_000
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 GIVE_UP_SECONDS = 60.0
+LEAST_DATA_BYTES = 256 * 1024
 
 
 class Appender:
@@ -43,6 +44,8 @@ class Appender:
         self._recovery = asyncio.Lock()
         self._failing_since: float | None = None
         self._wait = FIRST_WAIT_SECONDS
+        self.largest = MAX_DATA_BYTES
+        """A batch is split so that its encoded samples stay below this; less where the broker takes less."""
 
     def deliver(self, batch: Batch, delivery: Awaitable[None]) -> None:
         """Send a pending batch's predictions and dead letters; its append comes after."""
@@ -72,6 +75,8 @@ class Appender:
             try:
                 await self._append(batch)
             except AppendFailed as error:
+                if error.too_large:
+                    self.largest = max(self.largest // 2, LEAST_DATA_BYTES)
                 await self._recover(error)
             else:
                 self._succeeded()
@@ -142,7 +147,7 @@ class Appender:
                 continue
             size += batch.nbytes
             ready = batch.partition == first.partition and _acknowledged(self._deliveries[batch])
-            if group and (not ready or size > MAX_DATA_BYTES):
+            if group and (not ready or size > self.largest):
                 break
             group.append(batch)
         return group

@@ -16,7 +16,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    OffsetOutOfRangeError,
+    RecordListTooLargeError,
+)
 
 from models.errors import GradstreamError
 from streams.log_format import LogRecord, envelope, parse_record
@@ -24,6 +29,7 @@ from streams.log_format import LogRecord, envelope, parse_record
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 FETCH_WAIT_MS = 100  # a question for the log's end waits behind a fetch on the same connection
 RECORDS_A_RUN = 200
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class LogError(GradstreamError):
@@ -35,7 +41,11 @@ class LogGone(LogError):
 
 
 class AppendFailed(LogError):
-    """An append failed or is in doubt."""
+    """An append failed or is in doubt. `too_large`: the broker takes no record of this size."""
+
+    def __init__(self, text: str, too_large: bool = False) -> None:
+        super().__init__(text)
+        self.too_large = too_large
 
 
 class LogReader:
@@ -148,7 +158,8 @@ class LogWriter:
             )
         except (KafkaError, OSError) as error:
             await self.stop()
-            raise AppendFailed(f"{self.topic}: {type(error).__name__}: {error}") from error
+            large = isinstance(error, _TOO_LARGE)
+            raise AppendFailed(f"{self.topic}: {type(error).__name__}: {error}", large) from error
         return int(sent.offset)
 
     async def stop(self) -> None:

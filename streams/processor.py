@@ -21,7 +21,7 @@ from streams.changes import Changes
 from streams.fold import Fold
 from streams.ingest import Ingest
 from streams.learning_log import LogReader, LogWriter
-from streams.log_format import MAX_DATA_BYTES, LogRecord, PartitionId
+from streams.log_format import LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.pacing import Pacing
 from streams.records import Record
@@ -215,7 +215,7 @@ class Processor:
 
     def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[Record]) -> None:
         ingested = self._ingest.decode(partition.topic, partition.partition, records)
-        if ingested.rows.nbytes > MAX_DATA_BYTES and len(records) > 1:
+        if ingested.rows.nbytes > self._appender.largest and len(records) > 1:
             self._ingest.encoder.unname(ingested.rows.names)
             half = len(records) // 2
             middle = records[half].offset

@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.local.errors import LocalStackError
@@ -15,6 +16,8 @@ from infra.local.state import HOST
 
 # As large as a record batch of the learning log may be, so that its topics need no setting of the broker.
 MESSAGE_MAX_BYTES = 8 * 1024 * 1024
+JVM_OPTIONS = ("-Xmx512m",)
+STANDALONE = ("--standalone",)
 
 _LOG4J = """\
 status = error
@@ -27,9 +30,14 @@ rootLogger.appenderRef.out.ref = out
 """
 
 
-def write_settings(home: Path, port: int, controller_port: int) -> None:
-    """Write server.properties and log4j2.properties into `home`; the data goes to `home`/data."""
-    settings = {
+def write_settings(
+    home: Path, port: int, controller_port: int, changed: Mapping[str, object] | None = None
+) -> None:
+    """Write server.properties and log4j2.properties into `home`; the data goes to `home`/data.
+
+    changed: settings that a node of a larger cluster has otherwise.
+    """
+    settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": 1,
         "listeners": f"PLAINTEXT://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
@@ -57,15 +65,18 @@ def write_settings(home: Path, port: int, controller_port: int) -> None:
         "num.network.threads": 2,
         "num.io.threads": 4,
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
+        **(changed or {}),
     }
     text = "".join(f"{name}={value}\n" for name, value in settings.items())
     (home / "server.properties").write_text(text)
     (home / "log4j2.properties").write_text(_LOG4J)
 
 
-def command(java: Path, class_path: list[Path], home: Path) -> list[str]:
+def command(
+    java: Path, class_path: list[Path], home: Path, jvm_options: Sequence[str] = JVM_OPTIONS
+) -> list[str]:
     """The command line of the server whose settings lie in `home`."""
-    options = ["-Xmx512m", "-XX:+ExitOnOutOfMemoryError"]
+    options = [*jvm_options, "-XX:+ExitOnOutOfMemoryError"]
     return [*_java(java, class_path, home, options), "kafka.Kafka", str(home / "server.properties")]
 
 
@@ -79,20 +90,32 @@ def cluster_id(home: Path) -> str | None:
     return found[0] if found else None
 
 
-def format_data(java: Path, class_path: list[Path], home: Path) -> None:
+def new_cluster_id() -> str:
+    """A random id as Kafka writes its own; one that begins with a dash would be read as an option."""
+    return "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+
+
+def format_data(
+    java: Path,
+    class_path: list[Path],
+    home: Path,
+    new_id: str | None = None,
+    controllers: Sequence[str] = STANDALONE,
+) -> None:
     """Format the data folder for a new cluster, unless it was formatted.
+
+    new_id, controllers: the cluster's id, and StorageTool's options that name its first controllers, when
+    there is more than this node.
 
     Raises LocalStackError with Kafka's own reason when that fails.
     """
     if cluster_id(home) is not None:
         return
     shutil.rmtree(home / "data", ignore_errors=True)  # of a format that was interrupted
-    # Kafka writes its ids like this too; one that begins with a dash would be read as an option.
-    new_id = "k" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
     quick_start = ["-Xmx128m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-    tool = [*_java(java, class_path, home, quick_start), "kafka.tools.StorageTool", "format", "--standalone"]
+    tool = [*_java(java, class_path, home, quick_start), "kafka.tools.StorageTool", "format", *controllers]
     result = subprocess.run(
-        [*tool, "--cluster-id", new_id, "--config", str(home / "server.properties")],
+        [*tool, "--cluster-id", new_id or new_cluster_id(), "--config", str(home / "server.properties")],
         cwd=home,
         capture_output=True,
         text=True,

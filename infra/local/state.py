@@ -34,15 +34,26 @@ class State:
     @classmethod
     def fresh(cls) -> State:
         """A state with three free ports."""
-        chosen: list[int] = []
-        for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
-            if can_listen(port):
-                chosen.append(port)
-            if len(chosen) == 3:
-                return cls(chosen[0], chosen[1], chosen[2])
+        kafka, controller, redis = free_ports(3)
+        return cls(kafka, controller, redis)
+
+
+def free_ports(count: int) -> list[int]:
+    """So many different ports of PORT_RANGE on which nothing listens now, drawn at random.
+
+    Raises LocalStackError when there are not so many.
+    """
+    chosen: list[int] = []
+    for port in random.sample(PORT_RANGE, len(PORT_RANGE)):
+        if len(chosen) == count:
+            break
+        if can_listen(port):
+            chosen.append(port)
+    if len(chosen) < count:
         raise LocalStackError(
             f"no free ports between {PORT_RANGE.start} and {PORT_RANGE.stop} on {HOST}: end some servers"
         )
+    return chosen
 
 
 def can_listen(port: int) -> bool:

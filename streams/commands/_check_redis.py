@@ -15,28 +15,20 @@ REDIS_SECONDS = 10.0
 def check_redis(settings: RedisSettings, findings: Findings) -> bool:
     """Look at the server; returns whether it can be used."""
     import redis
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
 
+    from infra.redis_clients import blocking_client, reason
     from infra.store import StoreUnavailable
 
     timeout = min(settings.timeout, REDIS_SECONDS)
     with findings.guarded():
         try:
-            with redis.Redis.from_url(
-                settings.url.get_secret_value(),
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(NoBackoff(), 0),
-                decode_responses=True,
-            ) as client:
+            with blocking_client(settings, timeout) as client:
                 _look(client, settings.address, findings)
                 return True
         except (redis.RedisError, OSError) as error:
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise StoreUnavailable(
-                f"Redis at {settings.address}: {reason}; check redis.url, and that the server is up and "
-                "takes writes"
+                f"Redis at {settings.address}: {reason(error)}; check {settings.address_keys}, and that the "
+                "server is up and takes writes"
             ) from error
     return False
 

@@ -86,7 +86,7 @@ def with_store(redis: RedisSettings, work: Callable[[RedisStore], Awaitable[T]])
     from infra.redis_store import RedisStore
 
     async def run() -> T:
-        store = RedisStore(redis.url.get_secret_value(), timeout=redis.timeout)
+        store = RedisStore.from_settings(redis)
         try:
             return await work(store)
         finally:

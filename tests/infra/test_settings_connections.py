@@ -9,8 +9,9 @@ import traceback
 from pathlib import Path
 
 import pytest
-from redis import Redis
+from redis import Redis, SSLConnection
 
+from infra.redis_clients import blocking_client
 from infra.settings import Connections, RedisSettings, SettingsError, load_connections
 
 SECRET = "hunter2/é?#@%&"
@@ -75,6 +76,13 @@ MISTAKES = {
     "what follows the host is not a database number",
     '[redis]\nurl = "redis://:a@h"\npassword = "b"': "redis.url: has a password, and redis.password is given too; "
     "keep one of the two",
+    '[redis]\nsentinels = ["a:1"]': "redis.sentinel_master: missing; redis.sentinels needs it",
+    '[redis]\nsentinel_master = "m"': "redis.sentinels: missing; redis.sentinel_master needs it",
+    '[redis]\nsentinels = "a:1,b:0"\nsentinel_master = "m"': "redis.sentinels: expected HOST:PORT, found 'b:0'",
+    '[redis]\nsentinels = []\nsentinel_master = "m"': "redis.sentinels: expected at least one HOST:PORT, found an "
+    "empty list",
+    '[redis]\nurl = "unix:///s"\nsentinels = "a"\nsentinel_master = "m"': "redis.sentinels: used only with "
+    "'redis://' or 'rediss://' as redis.url",
     "[redis]\ntimeout = 5": "redis.timeout: expected a duration, a number and a unit in quotes: '500ms', '1s', '5m', "
     "'6h' or '30d', found 5",
     '[redis]\nulr = "redis://h"': "redis.ulr: unknown key; did you mean 'url'?",
@@ -188,6 +196,42 @@ def test_a_bad_url_in_a_file_is_reported_under_the_key_that_names_the_file(tmp_p
     (tmp_path / "secret").write_text("http://h")
     found = mistake(tmp_path, f"[redis]\nurl_file = '{tmp_path}/secret'\n")
     assert found.startswith("FILE: redis.url_file: expected redis://HOST:PORT/DB")
+
+
+@pytest.mark.parametrize("sentinels", ['"a:1, b, [::1]:2"', '["a:1", "b:26379", "[::1]:2"]'])
+def test_sentinels_are_a_text_or_a_list_and_stand_for_the_address(tmp_path: Path, sentinels: str) -> None:
+    text = f'[redis]\nurl = "redis://u:hunter2@h/3"\nsentinels = {sentinels}\nsentinel_master = "m"\n'
+    redis = connect(tmp_path, text).redis
+    assert redis.sentinels == ("a:1", "b:26379", "[::1]:2")
+    assert redis.address == "master 'm' of the sentinels a:1,b:26379,[::1]:2"
+    variables = {"GRADSTREAM_REDIS__SENTINELS": "c", "GRADSTREAM_REDIS__SENTINEL_MASTER": "n"}
+    assert connect(tmp_path, text, variables).redis.address == "master 'n' of the sentinels c:26379"
+
+
+def test_servers_behind_sentinels_get_login_database_and_tls_of_the_url_and_sentinels_only_tls(
+    tmp_path: Path,
+) -> None:
+    text = f'''[redis]
+url = "rediss://u@ignored:1/3?ssl_check_hostname=false"
+password = "{SECRET}"
+sentinels = "a:1,[::1]:2"
+sentinel_master = "m"
+'''
+    with blocking_client(connect(tmp_path, text).redis, 0.5) as client:
+        pool = client.connection_pool
+        options = pool.connection_kwargs
+        assert issubclass(pool.connection_class, SSLConnection)
+        assert (options["username"], options["password"], options["db"]) == ("u", SECRET, 3)
+        assert "host" not in options
+        sentinels = [sentinel.connection_pool for sentinel in pool.sentinel_manager.sentinels]
+    assert [(one.connection_kwargs["host"], one.connection_kwargs["port"]) for one in sentinels] == [
+        ("a", 1),
+        ("::1", 2),
+    ]
+    for one in sentinels:
+        assert issubclass(one.connection_class, SSLConnection)
+        assert (one.connection_kwargs["username"], one.connection_kwargs["password"]) == (None, None)
+        assert (one.connection_kwargs["db"], one.connection_kwargs["ssl_check_hostname"]) == (0, False)
 
 
 def test_redis_waits_five_seconds_unless_told_otherwise(tmp_path: Path) -> None:

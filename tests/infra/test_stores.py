@@ -11,7 +11,7 @@ import pytest
 
 from infra.memory_store import MemoryStore
 from infra.redis_store import RedisStore
-from infra.store import Checkpoint, CheckpointStore, StoreCorrupt, StoreUnavailable
+from infra.store import KEPT_DIGESTS, Checkpoint, CheckpointStore, StoreCorrupt, StoreUnavailable
 
 Body = Callable[[CheckpointStore, str], Coroutine[Any, Any, None]]
 Run = Callable[[Body], None]
@@ -127,6 +127,32 @@ def test_names_are_registered_until_a_model_is_deleted(run: Run) -> None:
         assert model not in await store.models()
         assert await store.load(model) is None
         assert await store.delete(model) == 0
+
+    run(body)
+
+
+def test_digests_of_all_workers_are_kept_for_the_last_offsets(run: Run) -> None:
+    async def body(store: CheckpointStore, model: str) -> None:
+        assert await store.compare(model, "a", {}) == {}
+        assert await store.compare(model, "a", {10: "x", 20: "y"}) == {10: {"a": "x"}, 20: {"a": "y"}}
+        assert await store.compare(model, "b", {20: "z"}) == {10: {"a": "x"}, 20: {"a": "y", "b": "z"}}
+        last = {100 + i: f"d{i}" for i in range(KEPT_DIGESTS)}
+        assert await store.compare(model, "a", last) == {at: {"a": digest} for at, digest in last.items()}
+        assert set(await store.compare(model, "b", {})) == set(last)
+
+    run(body)
+
+
+def test_the_last_finding_is_kept_until_the_model_is_deleted(run: Run) -> None:
+    async def body(store: CheckpointStore, model: str) -> None:
+        assert await store.unequal(model) is None
+        await store.note_unequal(model, "one")
+        await store.note_unequal(model, '{"näher": 2}')
+        assert await store.unequal(model) == '{"näher": 2}'
+        await store.compare(model, "a", {1: "x"})
+        assert await store.delete(model) == 2
+        assert await store.unequal(model) is None
+        assert await store.compare(model, "b", {}) == {}
 
     run(body)
 
