@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
 from importlib import metadata
 from typing import Any
 
@@ -25,11 +26,25 @@ from models.layout import Layout
 from models.model import Folded
 from models.spec import ModelSpec
 from streams.fold import Refused, check_genesis
-from streams.log_format import PartitionId
+from streams.log_format import PartitionId, parse_names
 from streams.view import View
 
 READABLE_WEIGHTS = 1_000
 """All weights of a model with no more names than this are readable, the heaviest of a larger one."""
+
+_COUNTS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
+_DECISIVE = ("log_offset", "log_topic_id", "last_worker", "last_seq", "genesis", "digest", *_COUNTS)
+_DAMAGED = (
+    ArithmeticError,
+    LookupError,
+    MemoryError,
+    SafetensorError,
+    SpecError,
+    TypeError,
+    ValueError,
+    msgspec.MsgspecError,
+)
+"""What reading a stored state may raise that no save has written."""
 
 
 class Checkpoints:
@@ -45,43 +60,81 @@ class Checkpoints:
         self._log_topic_id = log_topic_id
         self._pieces = Pieces(view.model.layout, buffered=spec.update.name != "sample")
         self._since: int | None = None
+        self._wrong: set[str] = set()  # workers that may have saved a wrong state
+        self._doubted = False  # until all has been saved once
         self._lock = asyncio.Lock()
 
     async def save(self) -> None:
         """Save the state at the fold's log offset; nothing if the last save was there. Raises StoreError."""
         async with self._lock:
+            if self._wrong and not await self._worth_saving():
+                return
             if self._view.fold.log_offset == self._since:
                 return
             if await self._save(self._since) == "full":
                 await self._save(None)
 
-    async def load(self, self_test: str) -> bool:
-        """Take the stored state over; False if there is none.
+    async def look(self) -> None:
+        """Notice a store that was emptied or fell back (rule 18), also while the log stands still.
+
+        Raises StoreUnavailable.
+        """
+        async with self._lock:
+            stored = (await self._store.load_text(self._name)).get("log_offset", "-1")
+            if self._since is not None and stored.lstrip("-").isdigit() and int(stored) < self._since:
+                self._since = None
+
+    async def _worth_saving(self) -> bool:
+        """Whether a save can go through; it is a whole one where what is stored is in doubt."""
+        stored = await self._store.load_text(self._name)
+        if stored.get("saved_by") in self._wrong:
+            self._doubted = True
+        if self._doubted:
+            self._since = None
+        return int(stored.get("log_offset", -1)) < self._view.fold.log_offset
+
+    async def load(self, self_test: str, wrong: Iterable[str] = ()) -> bool:
+        """Take the stored state over; False if there is none, or if one of the workers `wrong` saved it.
 
         Raises StoreCorrupt, and GenesisError where it is the state of another specification or kernel.
         """
         found = await self._store.load(self._name)
         if found is None:
             return False
-        if found.log_topic_id != self._log_topic_id:
+        if found.text.get("saved_by") in (wrong := set(wrong)):
+            self.distrust(wrong)
+            return False
+        if found.text.get("log_topic_id") != self._log_topic_id:
             raise StoreCorrupt(
                 f"model {self._name}: its checkpoint belongs to a learning log since deleted and made again; "
                 f"forget the model: gradstream reset {self._name}"
             )
         check_genesis(found.text.get("genesis", "").encode(), self._spec, self_test, self._name)
         try:
-            self._take_over(found)
-        except (KeyError, ValueError, TypeError, SpecError, SafetensorError, msgspec.MsgspecError) as error:
+            same_text = text_digest(found.text) == found.text["text_digest"]
+            if same_text:
+                self._take_over(found)
+            same_tensors = same_text and self.digest() == found.text["digest"]
+        except _DAMAGED as error:
             raise self._corrupt(f"{type(error).__name__}: {error}") from error
-        if self.digest() != found.text["digest"]:
-            raise self._corrupt("the tensors do not have the digest that was saved with them")
+        if not same_tensors:
+            what = "tensors" if same_text else "readable fields"
+            raise self._corrupt(f"the {what} do not have the digest that was saved with them")
         self._view.model.take_dirty()
         self._since = found.log_offset
         return True
 
-    def save_all_next(self) -> None:
-        """Let the next save write every block: what is stored is in doubt."""
-        self._since = None
+    def distrust(self, workers: Iterable[str]) -> None:
+        """What these workers saved, or still save, is to be written again as a whole."""
+        self._wrong.update(workers)
+        self._doubted = True
+
+    def whole(self) -> Checkpoint:
+        """The whole state as a save would write it."""
+        folded = self._view.model.folded()
+        tensors = {**self._pieces.encode(folded), "names": self._names()}
+        weights, scaling = self._readable()
+        return Checkpoint(self._text(self._view.model.digest(folded), scaling), tensors, weights)
 
     def digest(self) -> str:
         """Digest of the whole state without what is pending."""
@@ -101,8 +154,7 @@ class Checkpoints:
         offset = fold.log_offset
         tensors = self._pieces.encode(folded)
         if named or since is None:
-            text = msgspec.json.encode({str(hash_): name for hash_, name in fold.names.items()})
-            tensors["names"] = safetensors.numpy.save({"names": np.frombuffer(text, dtype=np.uint8)})
+            tensors["names"] = self._names()
         weights, scaling = self._readable()
         text_fields = self._text(model.digest(folded), scaling)
         try:
@@ -114,9 +166,17 @@ class Checkpoints:
         if answer == "full":
             model.restore_dirty(dirty)
             fold.names_changed |= named
-        else:
+        elif since is None and answer == "saved":
+            self._since = offset
+            self._doubted = False
+        elif not self._doubted:
             self._since = offset
         return answer
+
+    def _names(self) -> bytes:
+        """Names of hashed features, as a tensor of bytes."""
+        text = msgspec.json.encode({str(hash_): name for hash_, name in self._view.fold.names.items()})
+        return safetensors.numpy.save({"names": np.frombuffer(text, dtype=np.uint8)})
 
     def _text(self, digest: str, scaling: dict[str, Any]) -> dict[str, str]:
         fold, model = self._view.fold, self._view.model
@@ -144,9 +204,11 @@ class Checkpoints:
             "last_refused": json([[r.topic, r.partition, r.offset, r.reason] for r in fold.last_refused]),
             "digest": digest,
             "release": metadata.version("gradstream"),
+            "saved_by": self._view.worker,
             "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
-        return {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in fields.items()}
+        text = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in fields.items()}
+        return {**text, "text_digest": text_digest(text)}
 
     def _readable(self) -> tuple[dict[str, str], dict[str, Any]]:
         """Weights by name as text, and mean and standard deviation of the scaled ones."""
@@ -164,14 +226,14 @@ class Checkpoints:
         fold.log_offset = found.log_offset
         fold.last_worker, fold.last_seq = text["last_worker"], int(text["last_seq"])
         fold.genesis = text["genesis"].encode()
-        for name in ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable"):
+        for name in _COUNTS:
             setattr(fold, name, int(text[name]))
         opened = decode(text["partitions"], type=list[tuple[str, str, int, int]])
         fold.next = {PartitionId(topic, id_, number): offset for topic, id_, number, offset in opened}
         fold.holes = decode(text["holes"], type=list[dict[str, Any]])
         refused = decode(text["last_refused"], type=list[tuple[str, int, int, str]])
         fold.last_refused.extend(Refused(*one) for one in refused)
-        fold.names = {int(hash_): name for hash_, name in decode(names, type=dict[str, str]).items()}
+        fold.names = parse_names(names)
         fold.names_changed = False
 
 
@@ -232,6 +294,12 @@ class Pieces:
         for name, value in rest.items():
             tensors[name] = safetensors.numpy.load(value)[name]
         return tensors
+
+
+def text_digest(text: Mapping[str, str]) -> str:
+    """Digest of the readable fields that decide how a fold goes on; raises KeyError where one is missing."""
+    decisive = [text[name] for name in (*_DECISIVE, "partitions", "holes", "last_refused")]
+    return blake2b(msgspec.json.encode(decisive), digest_size=16).hexdigest()
 
 
 def _fields(partition: PartitionId) -> tuple[str, str, int]:

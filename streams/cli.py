@@ -34,6 +34,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tail": ("streams.commands.tail:command", "Show predictions, dead letters or samples as they come."),
     "models": ("streams.commands.models:command", "List the live models."),
     "inspect": ("streams.commands.inspect:command", "Show a model's parameters, metrics, offsets and lag."),
+    "verify": (
+        "streams.commands.verify:command",
+        "Fold a model's learning log again and compare with Redis, to the bit.",
+    ),
+    "resume": ("streams.commands.resume:command", "Let a model learn again that has halted."),
     "reset": ("streams.commands.reset:command", "Forget a model: Redis keys, learning log, consumer group."),
 }
 """Name → (module:attribute, help)."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,6 +33,8 @@ _UNREADABLE = (
 )
 Kind = Literal["genesis", "open", "data", "hole", "resume"]
 KINDS: frozenset[str] = frozenset(("genesis", "open", "data", "hole", "resume"))
+LARGEST = 2**63 - 1
+"""Of an offset, as Kafka counts."""
 MAX_DATA_BYTES = 4 * 1024 * 1024
 """A batch is split so that its encoded samples stay below this."""
 
@@ -90,9 +92,17 @@ class LogRecord:
 
 
 def _natural(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 20):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= LARGEST):
         raise Undecodable(f"expected a number, got {text!r}")
     return int(text)
+
+
+def parse_names(text: bytes) -> dict[int, str]:
+    """Full hash → name of hashed features, from JSON; raises Undecodable or MsgspecError."""
+    names = {_natural(hash_): name for hash_, name in msgspec.json.decode(text, type=dict[str, str]).items()}
+    if max(names, default=0) >= 2**32:
+        raise Undecodable("a name of what is no 32-bit hash")
+    return names
 
 
 def parse_record(
@@ -138,6 +148,14 @@ def _wrapped(values: npt.ArrayLike) -> pa.Array:
     """An Arrow array on a numpy array's memory; several times as fast as pa.array."""
     array = np.ascontiguousarray(values)
     return pa.Array.from_buffers(_TYPES[array.dtype], len(array), [None, pa.py_buffer(array)], null_count=0)
+
+
+def _entries(lists: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The elements of all lists of a column, one after the other; raises Undecodable for a null."""
+    elements = lists.flatten()
+    if lists.null_count or elements.null_count:
+        raise Undecodable("a null among the hashed features")
+    return np.array(elements, dtype=dtype)
 
 
 class DataCodec:
@@ -224,16 +242,15 @@ class DataCodec:
             lists = next(columns)
             indptr[:] = np.asarray(lists.offsets)[: n + 1]
             indptr -= indptr[0]
-            indices = np.array(lists.flatten(), dtype=np.uint32)
-            values = np.array(next(columns).flatten(), dtype=np.float64)
+            indices = _entries(lists, np.uint32)
+            values = _entries(next(columns), np.float64)
             scaled_by = np.full(len(indices), -1, dtype=np.int16)
             if self.scaled:
-                scaled_by = np.array(next(columns).flatten(), dtype=np.int16)
+                scaled_by = _entries(next(columns), np.int16)
         numeric = np.empty((n, len(self.columns)))
         for i in range(len(self.columns)):
             numeric[:, i] = next(columns).to_numpy(zero_copy_only=False)
         metadata = batch.schema.metadata or {}
-        known = msgspec.json.decode(metadata.get(b"names", b"{}"), type=dict[str, str])
         rows = Rows(
             numeric=numeric,
             indptr=indptr,
@@ -244,7 +261,7 @@ class DataCodec:
             weights=np.array(weights, dtype=np.float64),
             timestamps=np.array(timestamps, dtype=np.int64),
             offsets=np.array(offsets, dtype=np.int64),
-            names={int(hash_): name for hash_, name in known.items()},
+            names=parse_names(metadata.get(b"names", b"{}")),
         )
         self._check(rows)
         return rows, served

@@ -7,10 +7,11 @@ stands in, fold the rest, begin the log if it is empty, and only then ask for pa
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 import uuid
 from collections.abc import Callable
+
+from aiokafka.errors import KafkaError
 
 from infra.kafka_admin import TopicInfo
 from infra.logs import logger
@@ -18,7 +19,7 @@ from infra.settings import ModelSettings
 from infra.store import CheckpointStore, StoreUnavailable
 from models.model import Model
 from models.self_test import self_test_digest, warm_up
-from streams.audit import Auditor
+from streams.audit import Auditor, wrong_workers
 from streams.checkpoints import Checkpoints
 from streams.fold import Fold, check_genesis, genesis_value
 from streams.ingest import Ingest
@@ -35,6 +36,8 @@ from streams.view import View
 
 NEAR_END_SECONDS = 1.0
 AUDIT_SECONDS = 1.0
+LOOK_SECONDS = 5.0
+"""How long an emptied Redis stays empty while no record comes."""
 CLOSE_SECONDS = 1.5
 
 
@@ -61,7 +64,7 @@ class ModelWorker:
         self.started = False
         self.worker = str(uuid.uuid4())
         self.log = logger(model=name)
-        self._infos = infos
+        self.infos = infos  # streams.topic_watch renews them
         self._topics = topics
         self._store = store
         self._spec = self.settings.spec()
@@ -80,7 +83,7 @@ class ModelWorker:
 
     def samples_topic(self) -> TopicInfo:
         """What Kafka says of the samples topic."""
-        return self._infos[self.settings.samples]
+        return self.infos[self.settings.samples]
 
     def partition_id(self, partition: int) -> PartitionId:
         """The identity of a partition of the samples topic."""
@@ -90,20 +93,23 @@ class ModelWorker:
     def servable(self) -> int:
         """How many samples partitions have partitions to answer to (rule 14)."""
         outputs = (self.settings.predictions, self.settings.dead_letters)
-        return min(self.samples_topic().partitions, *(self._infos[topic].partitions for topic in outputs))
+        return min(self.samples_topic().partitions, *(self.infos[topic].partitions for topic in outputs))
 
     async def start(self, seek: Seek) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
         self._self_test = await asyncio.to_thread(self._prepare)
         fold = Fold(Model(self._spec), DataCodec(self._spec))
         self.view = View(fold, self.worker, self.settings.audit_every)
-        log_topic_id = self._infos[self.settings.learning_log].topic_id
+        log_topic_id = self.infos[self.settings.learning_log].topic_id
         self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
         self._auditor = Auditor(
-            self.name, self.worker, self._store, self._digest_again, self.checkpoints.save_all_next
+            self.name, self.worker, self._store, self._digest_again, self.checkpoints.distrust
         )
         await self._store.register(self.name)
-        loaded = await self.checkpoints.load(self._self_test)
+        wrong = wrong_workers(await self._store.unequal(self.name))
+        loaded = await self.checkpoints.load(self._self_test, wrong)
+        if wrong and not loaded:
+            self.log.warning("no checkpoint but that of a wrong worker: folding the log from its start")
         await self._writer.start()
         await self._output.start()
         await self._stand_in_log(fold, loaded)
@@ -203,17 +209,22 @@ class ModelWorker:
     # Saving
 
     async def save(self) -> None:
-        """Save the fold's state now; raises StoreUnavailable."""
-        await self.checkpoints.save()
+        """Save the fold's state now, unless another worker has another one; raises StoreUnavailable."""
+        if not self._auditor.in_doubt:
+            await self.checkpoints.save()
 
     async def _save_regularly(self) -> None:
         """A Redis that is away stops nothing; it is told once, and once more when it is back.
 
         Raises StoreCorrupt, which ends the worker.
         """
+        looked = time.monotonic()
         while True:
             await asyncio.sleep(self.settings.save_every)
             try:
+                if time.monotonic() - looked > LOOK_SECONDS:
+                    looked = time.monotonic()
+                    await self.checkpoints.look()
                 await self.save()
             except StoreUnavailable as error:
                 if self._store_away_since is None:
@@ -233,8 +244,12 @@ class ModelWorker:
         while True:
             await asyncio.sleep(AUDIT_SECONDS)
             refusals.look()
-            with contextlib.suppress(StoreUnavailable):  # the saver tells of it
+            try:
                 await self._auditor.compare()
+            except StoreUnavailable:
+                pass  # the saver tells of it
+            except (KafkaError, LogError) as error:  # asked again in a second; nothing is saved meanwhile
+                self.log.warning("the log could not be folded again", reason=str(error))
 
     async def _digest_again(self, offset: int) -> str | None:
         """The digest of the log folded anew up to `offset`, None where its beginning is gone."""

@@ -14,7 +14,7 @@ from infra.logs import logger
 from streams.group import ModelGroup
 from streams.learning_log import LogGone
 from streams.model_worker import ModelWorker
-from streams.topics import TopicError, Topics, made_again
+from streams.topics import Topics, deleted, made_again
 
 EVERY_SECONDS = 5.0
 
@@ -48,10 +48,7 @@ class TopicWatch:
         known = model.infos
         samples = found.get(settings.samples)
         if samples is None:
-            raise TopicError(
-                f"samples topic {settings.samples}: was deleted; make it again, and forget the model: "
-                f"gradstream reset {model.name}"
-            )
+            raise deleted(settings.samples)
         if samples.topic_id != known[settings.samples].topic_id:
             raise made_again(samples.name, samples.topic_id, known[samples.name].topic_id, model.name)
         log = found.get(settings.learning_log)

@@ -35,6 +35,14 @@ def made_again(topic: str, found: str, known: str, model: str) -> TopicError:
     )
 
 
+def deleted(topic: str) -> TopicError:
+    """A samples topic of a running model is not there any more."""
+    return TopicError(
+        f"samples topic {topic}: was deleted; make it again, and forget the model that learned from it: "
+        "gradstream reset"
+    )
+
+
 class Topics:
     """Questions to one cluster; each raises KafkaUnavailable when it does not answer."""
 
@@ -69,7 +77,7 @@ class Topics:
         def ask(admin: KafkaAdmin) -> Extent:
             found = admin.describe([topic])
             if topic not in found:
-                raise TopicError(f"samples topic {topic}: is not there any more")
+                raise deleted(topic)
             return Extent(found[topic].topic_id, admin.start_offsets(topic), admin.end_offsets(topic))
 
         return await self._ask(ask)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
 
+from infra.store import Checkpoint
 from models.model import Model
 from models.spec import ModelSpec
 from streams.fold import Fold
@@ -15,7 +20,14 @@ from streams.learning_log import LogError, LogGone, LogReader
 from streams.log_format import DataCodec
 from streams.view import View
 
-COUNTS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
+FIELDS = (
+    "samples_learned", "dead_letters", "refused", "skipped", "halted", "ignored", "undecodable",
+    "offsets", "partitions", "holes", "metrics", "scaling", "last_refused",
+    "last_worker", "last_seq", "spec", "genesis", "digest",
+)  # fmt: skip
+"""Readable fields of a checkpoint that follow from the log, and so can be compared with it."""
+NAMES = "names"
+LONGEST_SHOWN = 200
 SILENCE = 30  # runs of a second in which no record comes
 
 Tell = Callable[[int, int], None]
@@ -24,7 +36,7 @@ Tell = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which two folds at the same log offset are not equal."""
+    """One thing in which a stored checkpoint is not what the log gives."""
 
     what: str
     expected: str
@@ -61,25 +73,58 @@ async def fold_to(view: View, reader: LogReader, until: int, tell: Tell | None =
             tell(fold.log_offset, until)
 
 
-def differences(expected: Fold, found: Fold) -> list[Difference]:
-    """What of two folds is not equal to the bit; the tensors first."""
+def differences(expected: Checkpoint, found: Checkpoint) -> list[Difference]:
+    """What of a stored checkpoint is not as the log has it, to the bit; the tensors first."""
     unequal = []
-    theirs = found.model.tensors()
-    for name, mine in expected.model.tensors().items():
-        other = theirs[name]
-        if mine.shape != other.shape:
-            unequal.append(Difference(f"tensor {name}", f"shape {mine.shape}", f"shape {other.shape}"))
-        elif mine.tobytes() != other.tobytes():
-            where = np.flatnonzero(mine.ravel() != other.ravel())
-            at = int(where[0]) if len(where) else 0
-            values = (repr(float(array.ravel()[at])) for array in (mine, other))
-            unequal.append(Difference(f"tensor {name}, {len(where)} numbers, first at {at}", *values))
-    for name in COUNTS:
-        one, two = getattr(expected, name), getattr(found, name)
+    for name in sorted(expected.tensors.keys() | found.tensors.keys()):
+        ours, theirs = expected.tensors.get(name), found.tensors.get(name)
+        if ours != theirs:
+            unequal += _tensors_differ(name, ours, theirs)
+    for name in FIELDS:
+        one, two = expected.text[name], found.text.get(name)
+        if one != two and _parsed(one) != _parsed(two):
+            unequal.append(Difference(name, _short(one), _short(two)))
+    for name in sorted(expected.weights.keys() | found.weights.keys()):
+        one, two = expected.weights.get(name, "nothing"), found.weights.get(name)
         if one != two:
-            unequal.append(Difference(name, str(one), str(two)))
-    for partition in sorted(expected.next.keys() | found.next.keys(), key=str):
-        ours, other_next = expected.next.get(partition), found.next.get(partition)
-        if ours != other_next:
-            unequal.append(Difference(f"next offset of {partition}", str(ours), str(other_next)))
+            unequal.append(Difference(f"weight {name}", one, _short(two)))
     return unequal
+
+
+def _tensors_differ(name: str, ours: bytes | None, theirs: bytes | None) -> list[Difference]:
+    """How two tensors whose stored bytes differ do so; not at all if that is the order of some names."""
+    if ours is None or theirs is None:
+        expected, found = ("nothing" if one is None else f"{len(one)} bytes" for one in (ours, theirs))
+        return [Difference(f"tensor {name}", expected, found)]
+    (mine,) = safetensors.numpy.load(ours).values()
+    try:
+        (other,) = safetensors.numpy.load(theirs).values()
+    except (SafetensorError, ValueError) as error:
+        return [Difference(f"tensor {name}", f"shape {mine.shape}", f"unreadable bytes: {error}")]
+    if (mine.shape, mine.dtype) != (other.shape, other.dtype) and name != NAMES:
+        shapes = (f"shape {array.shape} of {array.dtype}" for array in (mine, other))
+        return [Difference(f"tensor {name}", *shapes)]
+    if name == NAMES:
+        one, two = (_parsed(bytes(array).decode("utf-8", "replace")) for array in (mine, other))
+        return [] if one == two else [Difference(f"tensor {name}", *map(_short, (str(one), str(two))))]
+    bits = [np.ascontiguousarray(array).reshape(-1).view(np.uint8) for array in (mine, other)]
+    where = np.unique(np.flatnonzero(bits[0] != bits[1]) // mine.itemsize)
+    if not len(where):
+        return [Difference(f"tensor {name}", "its stored form", "another header of the same numbers")]
+    values = (repr(array.reshape(-1)[where[0]].item()) for array in (mine, other))
+    count = "1 number" if len(where) == 1 else f"{len(where)} numbers, the first"
+    return [Difference(f"tensor {name}, {count} at {where[0]}", *values)]
+
+
+def _parsed(text: str | None) -> Any:
+    """JSON where it is JSON: another release may write the same in another form."""
+    try:
+        return msgspec.json.decode(text or "")
+    except msgspec.MsgspecError:
+        return text
+
+
+def _short(text: str | None) -> str:
+    if text is None:
+        return "nothing"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

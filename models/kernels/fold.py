@@ -144,7 +144,8 @@ def fold_rows(
         )  # fmt: skip
         commit_rows(S, plan, due)
         S[SAMPLES] += 1.0
-        S[RUN] = 0.0
+        if due:  # a row that only waits for its step says nothing about the next update
+            S[RUN] = 0.0
         progress[JOURNAL] = observe(
             S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
             positions, old, length, journaling,

@@ -23,6 +23,8 @@ def check_model(
     kafka: KafkaSettings, admin: KafkaAdmin, model: ModelSettings, live: LiveModel | None, findings: Findings
 ) -> None:
     """All that can be said about one model; live: its checkpoint, if it has one."""
+    from streams.commands._check_retention import check_retention
+
     topics = (model.samples, model.predictions, model.dead_letters, model.learning_log)
     there = admin.describe(topics)
     samples = there.get(model.samples)
@@ -34,6 +36,10 @@ def check_model(
         _check_topics(admin, model, there, findings)
     with findings.guarded(model.name):
         _check_begun(kafka, admin, model, there.get(model.learning_log), findings)
+    log = there.get(model.learning_log)
+    if log is not None and log.partitions == 1:
+        with findings.guarded(model.name):
+            check_retention(admin, model, log, live, findings)
     if live is not None:
         _check_checkpoint(admin, model, there, live, findings)
     if samples is not None:

@@ -72,8 +72,10 @@ def look(
     settings: Settings, admin: KafkaAdmin, name: str, live: LiveModel | None, registered: bool
 ) -> Remains:
     """What there is of the model; raises KafkaUnavailable. A model outside the settings has default names."""
+    from streams.commands._live import log_topic
+
     model = settings.models.get(name)
-    log_name = f"{name}.learning-log" if model is None else model.learning_log
+    log_name = log_topic(settings, name)
     samples = _stored_samples(live) if model is None else model.samples
     log = admin.describe([log_name]).get(log_name)
     starts = {} if log is None else admin.start_offsets(log_name)

@@ -12,12 +12,12 @@ from models.errors import GradstreamError
 if TYPE_CHECKING:
     from infra.kafka_admin import KafkaAdmin
     from infra.redis_store import RedisStore
-    from infra.settings import KafkaSettings, ModelSettings
+    from infra.settings import KafkaSettings, ModelSettings, Settings
     from streams.ingest_report import Report
 
 LOOKED_AT = 1_000
 """How many of the last samples are looked at for fields that nobody sends or reads."""
-COUNTERS = ("samples_learned", "dead_letters", "refused", "ignored", "undecodable")
+COUNTERS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
 
 
 class NotReadable(GradstreamError):
@@ -31,12 +31,17 @@ class LiveModel:
     name: str
     text: Mapping[str, str]
     weights: Mapping[str, float]
+    unequal: Mapping[str, Any] | None = None
+    """The last finding that workers differed."""
 
     @classmethod
-    def of(cls, name: str, text: Mapping[str, str], weights: Mapping[str, str]) -> LiveModel:
+    def of(
+        cls, name: str, text: Mapping[str, str], weights: Mapping[str, str], unequal: str | None = None
+    ) -> LiveModel:
         """Check that all is there that is shown; raises NotReadable. Weights: the heaviest first."""
         try:
-            live = cls(name, text, dict(sorted(((k, float(v)) for k, v in weights.items()), key=_heaviest)))
+            heaviest = dict(sorted(((k, float(v)) for k, v in weights.items()), key=_heaviest))
+            live = cls(name, text, heaviest, None if unequal is None else dict(json.loads(unequal)))
             live.document(None)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise NotReadable(
@@ -59,6 +64,11 @@ class LiveModel:
         """The task in the stored spec."""
         return str(self.json("spec")["task"])
 
+    @property
+    def halted(self) -> bool:
+        """Whether learning has halted, until `gradstream resume`."""
+        return self.text.get("halted", "0") != "0"
+
     def document(self, lag: int | None) -> dict[str, Any]:
         """What `inspect --json` prints, without `fields`."""
         text = self.text
@@ -68,6 +78,8 @@ class LiveModel:
             "version": int(text["version"]),
             "log_offset": int(text["log_offset"]),
             **{name: int(text.get(name, 0)) for name in COUNTERS},
+            "halted": self.halted,
+            "unequal": self.unequal,
             "offsets": self.offsets,
             "lag": lag,
             "metrics": self.json("metrics", "{}"),
@@ -83,7 +95,35 @@ class LiveModel:
 async def read_live(store: RedisStore, name: str) -> LiveModel | None:
     """A model's checkpoint, None when Redis has none; raises StoreError and NotReadable."""
     text = await store.load_text(name)
-    return LiveModel.of(name, text, await store.load_weights(name)) if text else None
+    if not text:
+        return None
+    return LiveModel.of(name, text, await store.load_weights(name), await store.unequal(name))
+
+
+def find_live(settings: Settings, name: str) -> LiveModel:
+    """A model's checkpoint; an error that says what there is instead where Redis has none."""
+    from infra.store import StoreError
+    from streams.commands._common import invocation, unknown_model, with_store
+
+    async def read(store: RedisStore) -> tuple[LiveModel | None, list[str]]:
+        live = await read_live(store, name)
+        return live, [] if live is not None else await store.models()
+
+    live, known = with_store(settings.redis, read)
+    if live is not None:
+        return live
+    if name in settings.models:
+        raise StoreError(
+            f"model '{name}': no checkpoint in Redis at {settings.redis.address} yet; start a worker "
+            "(gradstream worker), its first save is there a second later"
+        )
+    raise unknown_model(name, {*known, *settings.models}, f"in Redis or in {invocation().config}")
+
+
+def log_topic(settings: Settings, name: str) -> str:
+    """The learning log's topic; a model outside of the settings has the default name."""
+    model = settings.models.get(name)
+    return f"{name}.learning-log" if model is None else model.learning_log
 
 
 def lag_by_partition(admin: KafkaAdmin, topic: str, offsets: Mapping[str, int]) -> dict[str, int]:

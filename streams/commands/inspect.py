@@ -9,7 +9,6 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from infra.redis_store import RedisStore
     from infra.settings import Settings
     from streams.commands._live import LiveModel
     from streams.ingest_report import Report
@@ -25,10 +24,10 @@ def command(name: str, as_json: bool) -> None:
     """Show the model NAME as its last checkpoint in Redis has it, and how far it is behind the stream."""
     from models.errors import GradstreamError
     from streams.commands._common import console, load, print_json
-    from streams.commands._live import report_document
+    from streams.commands._live import find_live, report_document
 
     settings = load()
-    live = _find(settings, name)
+    live = find_live(settings, name)
     lags: dict[str, int] | None = None
     report: Report | None = None
     failure: GradstreamError | None = None
@@ -44,26 +43,6 @@ def command(name: str, as_json: bool) -> None:
         _show(console(), document, lags, report)
     if failure is not None:
         raise failure
-
-
-def _find(settings: Settings, name: str) -> LiveModel:
-    from infra.store import StoreError
-    from streams.commands._common import invocation, unknown_model, with_store
-    from streams.commands._live import read_live
-
-    async def read(store: RedisStore) -> tuple[LiveModel | None, list[str]]:
-        live = await read_live(store, name)
-        return live, [] if live is not None else await store.models()
-
-    live, known = with_store(settings.redis, read)
-    if live is not None:
-        return live
-    if name in settings.models:
-        raise StoreError(
-            f"model '{name}': no checkpoint in Redis at {settings.redis.address} yet; start a worker "
-            "(gradstream worker), its first save is there a second later"
-        )
-    raise unknown_model(name, {*known, *settings.models}, f"in Redis or in {invocation().config}")
 
 
 def _look(settings: Settings, live: LiveModel) -> tuple[dict[str, int], Report]:
@@ -82,15 +61,17 @@ def _show(
     from rich.table import Table
 
     from streams.commands._common import plain_table
+    from streams.commands._live import COUNTERS
 
     console.print(document["model"], style="bold", end="")
     console.print(
         f"  {document['task']}, version {document['version']}, saved at {document['saved_at']}, "
         f"learning log at {document['log_offset']:,}\n"
     )
+    _alarms(console, document)
     counts = Table.grid(padding=(0, 2))
     lag = "?" if document["lag"] is None else f"{document['lag']:,}"
-    for label in ("samples_learned", "dead_letters", "refused", "ignored", "undecodable"):
+    for label in COUNTERS:
         counts.add_row(label.replace("_", " "), f"{document[label]:,}")
     counts.add_row("lag", lag)
     console.print(counts)
@@ -109,6 +90,24 @@ def _show(
         console.print()
         console.print(table)
     _notes(console, document, report)
+
+
+def _alarms(console: Console, document: dict[str, Any]) -> None:
+    """What somebody has to look after, before everything else."""
+    if document["halted"]:
+        console.print(
+            f"✘ learning has halted: too many updates in a row were refused, {document['skipped']:,} samples "
+            f"were predicted only; mend what is sent, then: gradstream resume {document['model']}\n",
+            style="bold red",
+        )
+    if (found := document["unequal"]) is not None:
+        wrong = ", ".join(found.get("differing") or ())
+        who = f"worker {wrong} had a wrong state" if found.get("right") else "and nobody knows who is right"
+        console.print(
+            f"✘ workers differed at learning log offset {found.get('log_offset')}, {who} (found at "
+            f"{found.get('found_at')}); is it well now? gradstream verify {document['model']}\n",
+            style="bold red",
+        )
 
 
 def _weights(document: dict[str, Any]) -> Any:

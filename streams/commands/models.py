@@ -34,7 +34,7 @@ def command(as_json: bool) -> None:
         print_json(rows)
     else:
         right = ["version", "samples learned", "dead letters", "lag"]
-        table = plain_table("model", "task", *right, "metric", "saved", right=right)
+        table = plain_table("model", "task", *right, "metric", "saved", "alarm", right=right)
         for row in rows:
             table.add_row(*_cells(row))
         console().print(table)
@@ -77,7 +77,8 @@ def _row(name: str, live: LiveModel | None, settings: Settings, lag: int | None)
         }
     document = live.document(lag)
     keys = ("model", "task", "version", "samples_learned", "dead_letters", "lag", "metrics", "saved_at")
-    return {key: document[key] for key in keys}
+    alarms = {"halted": live.halted, "unequal": live.unequal is not None}
+    return {**{key: document[key] for key in keys}, **alarms}
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -92,4 +93,5 @@ def _cells(row: dict[str, Any]) -> list[str]:
         "?" if row["lag"] is None else f"{row['lag']:,}",
         "" if value is None else f"{metric} {value:.4f}",
         row.get("saved_at") or "",
+        ", ".join(alarm for alarm in ("halted", "unequal") if row.get(alarm)),
     ]

@@ -136,7 +136,7 @@ class Crew:
             if restart:
                 member.start()
 
-    def leave(self, member: Member, timeout: float = 15) -> int:
+    def leave(self, member: Member, timeout: float = 40) -> int:
         """SIGTERM, and wait; the place stays empty."""
         with self._lock:
             member.wanted = False
@@ -150,7 +150,7 @@ class Crew:
         with self._lock:
             member.start()
 
-    def dismiss(self, timeout: float = 15) -> list[int]:
+    def dismiss(self, timeout: float = 40) -> list[int]:
         """End all in good order; their exit codes."""
         with self._lock:
             for member in self.members:

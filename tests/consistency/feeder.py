@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaException, Producer
 
 from tests.consistency.counting import sample
 
@@ -60,18 +60,26 @@ class Feeder:
             if not self._pause.is_set():
                 due += (now - begun) * self._rate
             begun = now
-            while due >= 1:
+            while due >= 1 and self._send(producer):
                 due -= 1
-                i = self.sent
-                key = str(i % self._keys).encode() if self._keys else None
-                producer.produce(
-                    self._topic, sample(i), key, partition=i % self.partitions,
-                    on_delivery=partial(self._delivered, i),
-                )  # fmt: skip
-                self.sent += 1
             producer.poll(0)
             time.sleep(0.02)
         producer.flush(150)
+
+    def _send(self, producer: Producer) -> bool:
+        """The next sample; False where its partition is so new that the client does not know it yet."""
+        i = self.sent
+        key = str(i % self._keys).encode() if self._keys else None
+        try:
+            producer.produce(
+                self._topic, sample(i), key, partition=i % self.partitions,
+                on_delivery=partial(self._delivered, i),
+            )  # fmt: skip
+        except KafkaException:
+            producer.list_topics(self._topic, timeout=5)
+            return False
+        self.sent += 1
+        return True
 
     def _delivered(self, i: int, error: object, message: Any) -> None:
         if error is not None:

@@ -49,10 +49,17 @@ NEEDS_KAFKA = [
     ("produce", "TOPIC", "FILE"),
     ("tail", "TOPIC"),
     ("models",),
+    ("resume", "NAME"),
     ("reset", "NAME", "--yes"),
     ("worker", "--drain"),
 ]
-NEEDS_REDIS = [("models",), ("inspect", "NAME"), ("reset", "NAME", "--yes")]
+NEEDS_REDIS = [
+    ("models",),
+    ("inspect", "NAME"),
+    ("verify", "NAME"),
+    ("resume", "NAME"),
+    ("reset", "NAME", "--yes"),
+]
 
 
 @pytest.mark.parametrize("arguments", NEEDS_KAFKA, ids=lambda words: words[0])
@@ -81,7 +88,14 @@ def test_a_topic_that_is_not_there(stream: Stream, arguments: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [("inspect", "none"), ("reset", "none"), ("topics", "create", "--model", "none")]
+    "arguments",
+    [
+        ("inspect", "none"),
+        ("verify", "none"),
+        ("resume", "none"),
+        ("reset", "none"),
+        ("topics", "create", "--model", "none"),
+    ],
 )
 def test_a_model_that_nobody_knows(stream: Stream, arguments: tuple[str, ...]) -> None:
     assert "no model 'none' in " in fails(stream, *arguments).stderr

@@ -212,6 +212,18 @@ def test_an_emptied_redis_is_written_again_from_the_log(make: Callable[..., Stre
         assert (stream.tensors(), stream.checkpoint()["digest"]) == before
 
 
+def test_an_emptied_redis_is_written_again_while_the_stream_stands_still(make: Callable[..., Stream]) -> None:
+    stream = make(DENSE)
+    stream.produce(samples(500))
+    worker = stream.worker()
+    stream.wait_learned(labelled(500))
+    before = stream.checkpoint()["digest"]
+    with stream.client() as client:
+        client.delete(*client.keys(f"gradstream:{{{stream.name}}}*"))
+    stream.wait(lambda: stream.checkpoint().get("digest") == before, timeout=30)
+    assert terminate(worker) == 0
+
+
 def test_sigterm_finishes_saves_and_exits_0_within_ten_seconds(make: Callable[..., Stream]) -> None:
     stream = make(DENSE)
     worker = stream.worker()
