@@ -118,7 +118,8 @@ class Fold:
 
     def decode(self, record: LogRecord) -> tuple[Rows, Float64]:
         """The samples of a data record; raises Undecodable."""
-        record.number("dead_letters")
+        if record.number("dead_letters") > record.number("to") - record.number("from"):
+            raise Undecodable(f"{record.number('dead_letters')} dead letters in a range that is shorter")
         rows, served = self.codec.decode(record.value)
         if record.number("samples") != len(rows):
             raise Undecodable(f"{len(rows)} rows, header 'samples' says {record.number('samples')}")

@@ -30,7 +30,10 @@ from streams.view import Batch, View
 CHUNK = 6_000
 """Records that go through all stages together: more cost cache misses, fewer cost calls."""
 MAX_PENDING_BATCHES = 64
-MAX_PENDING_BYTES = 64 * 1024 * 1024
+MAX_PENDING_BYTES = 40 * 1024 * 1024
+PREDICTION_BYTES = 600
+LETTER_BYTES = 4_000
+"""About what a dead letter takes in memory besides its value: headers, twice, and what they are made of."""
 
 Seek = Callable[[PartitionId, int, int], Awaitable[None]]
 """Puts the fetcher of a partition at an offset; batches fetched from then on carry the seek's number."""
@@ -235,6 +238,8 @@ class Processor:
             undo=learned.undo,
             refused=[(int(where[row]), reason) for row, reason in learned.refused],
             skipped=learned.skipped,
+            outgoing_bytes=PREDICTION_BYTES * len(ingested.rows)
+            + sum(LETTER_BYTES + len(letter.record.value or b"") for letter in ingested.dead),
         )
         self.view.push(batch)
         self._positions[partition].offset = stop
@@ -246,7 +251,9 @@ class Processor:
     def _room(self) -> int:
         """How many records may be processed now, in one batch."""
         pending = self.view.pending
-        if len(pending) >= MAX_PENDING_BATCHES or sum(b.nbytes for b in pending) >= MAX_PENDING_BYTES:
+        if len(pending) >= MAX_PENDING_BATCHES:
+            return 0
+        if sum(batch.nbytes + batch.outgoing_bytes for batch in pending) >= MAX_PENDING_BYTES:
             return 0
         return self.pacing.room(pending, CHUNK)
 

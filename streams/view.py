@@ -2,7 +2,9 @@
 
 Pending batches are learned at once, so that a worker predicts with all that it has seen. When another
 worker's record comes first, pending is undone, that record folded, and pending learned again on top, as
-`git rebase` does. Everything here is synchronous and free of Kafka: tests drive it directly.
+`git rebase` does: not before the next prediction needs it, since more may come until then, and a batch whose
+own record comes meanwhile is learned for good instead. Everything here is synchronous and free of Kafka:
+tests drive it directly.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ class Batch:
     skipped: int = 0
     seq: int | None = None  # of the log record that it was sent in
     names: dict[int, str] = field(default_factory=dict)  # sent with it
+    outgoing_bytes: int = 0  # about what its predictions and dead letters hold in memory
 
     @property
     def nbytes(self) -> int:
@@ -74,11 +77,12 @@ class View:
 
     @property
     def model(self) -> Model:
-        """The tensors: of the fold with pending on top."""
+        """The tensors: of the fold, with pending on top unless it is undone at the moment."""
         return self.fold.model
 
     def predict_and_learn(self, rows: Rows) -> Learned:
-        """Predict every sample, then learn from it if it is labelled, in order."""
+        """Predict every sample, then learn from it if it is labelled, in order; pending is learned before."""
+        self._redo()
         learned = self.model.predict_and_learn(rows)
         for hash_, name in rows.names.items():
             if hash_ not in self.fold.names and len(self.unsent_names) < MAX_NAMES:
@@ -111,13 +115,12 @@ class View:
         self.unread.clear()
 
     def fold_run(self, records: Sequence[LogRecord]) -> Outcome:
-        """Fold records in log order, and bring pending up to date once at the end."""
+        """Fold records in log order; pending that foreign ones have undone is redone when it is needed."""
         outcome = Outcome()
         for record in records:
             self._fold_one(record, outcome)
             if self._audit_every and self.fold.log_offset % self._audit_every == 0:
                 outcome.digests.append((self.fold.log_offset, self.fold.digest()))
-        self._redo()
         return outcome
 
     def drop(self, partition: PartitionId) -> None:
@@ -125,14 +128,12 @@ class View:
         if any(batch.partition == partition for batch in self.pending):
             self._undo_all()
             self._remove(partition)
-            self._redo()
 
     def drop_all(self) -> None:
         """Forget all that is pending."""
         self._undo_all()
         for partition in {batch.partition for batch in self.pending}:
             self._remove(partition)
-        self._redo()
 
     def _fold_one(self, record: LogRecord, outcome: Outcome) -> None:
         fold = self.fold
@@ -166,6 +167,7 @@ class View:
             if self._undone:
                 learned = self.model.learn(batch.rows, batch.served, keep_undo=False)
                 batch.refused, batch.skipped = learned.refused, learned.skipped
+                self.samples_redone += len(batch.rows)
             elif batch.undo is not None:
                 self.model.forget(batch.undo)
             self.fold.learned(batch.partition, batch.rows, batch.refused, batch.skipped)

@@ -174,3 +174,54 @@ def test_one_worker_alone_never_redoes_anything(name: str) -> None:
     worker.read()
     assert worker.view.samples_redone == 0
     same_state(worker.view.model, plain_fold(spec, log.records)[0])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_pending_is_redone_once_however_many_foreign_records_come_before_the_next_prediction(
+    name: str,
+) -> None:
+    spec = SPECS[name]
+    inputs = {p: make_input(spec, 60, i) for i, p in enumerate(PARTITIONS)}
+    log = SharedLog()
+    begin(spec, log)
+    one, other = (SimulatedWorker(spec, log, inputs) for _ in range(2))
+    one.take(PARTITIONS[0])
+    other.take(PARTITIONS[1])
+    one.read()
+    one.process(PARTITIONS[0], 20)
+    (mine,) = one.view.pending
+    for _ in range(5):  # five foreign records, read one at a time
+        other.process(PARTITIONS[1], 8)
+        other.send(1)
+        other.read()
+        one.read(most=1)
+    assert one.view.samples_redone == 0
+    one.process(PARTITIONS[0], 20)
+    assert one.view.samples_redone == len(mine.rows)
+    while one.send(1):
+        pass
+    one.read()
+    other.read()
+    same_state(one.view.model, other.view.model)
+    same_state(one.view.model, plain_fold(spec, log.records)[0])
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_batch_that_comes_back_after_foreign_records_is_redone_once_and_for_good(name: str) -> None:
+    spec = SPECS[name]
+    inputs = {p: make_input(spec, 60, i) for i, p in enumerate(PARTITIONS)}
+    log = SharedLog()
+    begin(spec, log)
+    one, other = (SimulatedWorker(spec, log, inputs) for _ in range(2))
+    one.take(PARTITIONS[0])
+    other.take(PARTITIONS[1])
+    one.read()
+    one.process(PARTITIONS[0], 20)
+    (mine,) = one.view.pending
+    other.process(PARTITIONS[1], 8)
+    other.send(1)
+    one.send(1)
+    one.read()
+    assert not one.view.pending
+    assert one.view.samples_redone == len(mine.rows)
+    same_state(one.view.model, plain_fold(spec, log.records)[0])
