@@ -54,7 +54,9 @@ class PlainLog:
     ignored: int = 0
     holes: list[tuple[int, int, int]] = field(default_factory=list)
     end: int = 0
-    by_worker: Counter[str] = field(default_factory=Counter)
+    echoes: int = 0
+    """Records that were ignored because an earlier one of the same worker had taken their place (rule 11)."""
+    _taken: dict[tuple[int, int], str] = field(default_factory=dict)
 
     def in_hole(self, at: Coordinates) -> bool:
         """Whether the log says that a sample was gone before it was read."""
@@ -74,14 +76,15 @@ class PlainLog:
         start, stop = int(headers["from"]), int(headers["to"])
         if self.next.get(partition) != start or stop <= start:
             self.ignored += 1
+            self.echoes += self._taken.get((partition, start)) == headers["worker"]
             return
         self.next[partition] = stop
+        self._taken[partition, start] = headers["worker"]
         self.counted += 1
         self.dead_letters += int(headers["dead_letters"])
         if kind == "hole":
             self.holes.append((partition, start, stop))
             return
-        self.by_worker[headers["worker"]] += 1
         with pa.ipc.open_stream(io.BytesIO(record.value)) as reader:
             batch = reader.read_next_batch()
         self.learned += [(partition, offset) for offset in batch.column(0).to_pylist()]

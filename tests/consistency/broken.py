@@ -81,6 +81,7 @@ class _FromZero(dict[Any, int]):
 
 def no_open() -> None:
     """Rule 2 left out: a worker begins a partition without `open`."""
+    from streams.checkpoints import Checkpoints
     from streams.processor import Processor
     from streams.view import View
 
@@ -90,9 +91,16 @@ def no_open() -> None:
         fold.next = _FromZero(fold.next)
         init(self, fold, *args, **kwargs)
 
+    load = Checkpoints._take_over
+
+    def taken_over(self: Any, found: Any) -> None:
+        load(self, found)
+        self._view.fold.next = _FromZero(self._view.fold.next)
+
     async def opened(self: Processor, partition: Any, start: int) -> None:
         await asyncio.sleep(0)
 
+    Checkpoints._take_over = taken_over  # type: ignore[method-assign]
     View.__init__ = patched  # type: ignore[method-assign]
     Processor.open = opened  # type: ignore[method-assign]
 

@@ -230,7 +230,7 @@ class Episode:
 
     def _crew_env(self) -> dict[str, str]:
         broken = {"TEST_BROKEN": self.broken} if self.broken else {}
-        return {**broken, **({"TEST_CLOCK": f"{self.seed}"} if self.row.clock_jumps else {})}
+        return {**broken, **self.row.env}
 
     def write_config(self) -> None:
         """The crew's settings: through the proxies where the row wants it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from tests.consistency.episode import Episode
 from tests.consistency.row import Row
@@ -118,34 +119,15 @@ def outputs_refused(e: Episode) -> None:
     e.wait_progress(seconds=90)
 
 
+TwoWorkers = partial(Row, workers=2, appends_certain=False)
 ROWS = [
-    Row("broker", broker, "broker killed and restarted", workers=2, seeds=2),
-    Row(
-        "leader",
-        leader,
-        "leader of the learning log killed (three brokers)",
-        workers=2,
-        seeds=1,
-        cluster="three",
-    ),
-    Row("leader-moved", moved, "leaders moved (three brokers)", workers=2, seeds=1, cluster="three"),
-    Row("cut", cut, "connections cut", workers=2, seeds=3, proxied=True, short=True),
-    Row("delayed", delayed, "connections delayed", workers=2, seeds=2, proxied=True),
-    Row("half-open", half_open, "connections half-open", workers=2, seeds=2, proxied=True),
-    Row("answers-lost", answers_lost, "answers lost: appends in doubt", workers=2, seeds=2, proxied=True),
-    Row(
-        "failed-append",
-        failed_append,
-        "a failed append in the middle of a pipeline",
-        workers=2,
-        seeds=3,
-        short=True,
-    ),
-    Row(
-        "outputs-refused",
-        outputs_refused,
-        "the predictions topic takes nothing for a while",
-        workers=2,
-        seeds=2,
-    ),
+    TwoWorkers("broker", broker, "broker killed and restarted", seeds=2),
+    TwoWorkers("leader", leader, "leader of the log killed (three brokers)", seeds=1, cluster="three"),
+    TwoWorkers("leader-moved", moved, "leaders moved (three brokers)", seeds=1, cluster="three"),
+    TwoWorkers("cut", cut, "connections cut", seeds=3, proxied=True, short=True),
+    TwoWorkers("delayed", delayed, "connections delayed", seeds=2, proxied=True),
+    TwoWorkers("half-open", half_open, "connections half-open", seeds=2, proxied=True),
+    TwoWorkers("answers-lost", answers_lost, "answers lost: appends in doubt", seeds=2, proxied=True),
+    TwoWorkers("failed-append", failed_append, "a failed append amid a pipeline", seeds=3, short=True),
+    TwoWorkers("outputs-refused", outputs_refused, "the predictions topic takes nothing", seeds=2),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from tests.consistency.episode import Episode
 from tests.consistency.row import Row
@@ -94,34 +95,13 @@ def failover(e: Episode) -> None:
     e.wait_progress()
 
 
+TwoWorkers = partial(Row, workers=2)
 ROWS = [
-    Row(
-        "redis-restarted",
-        restarted,
-        "Redis killed and restarted with its append-only file",
-        workers=2,
-        seeds=2,
-    ),
-    Row(
-        "redis-rewound",
-        rewound,
-        "Redis back without its last seconds",
-        forward=False,
-        workers=2,
-        seeds=3,
-        short=True,
-    ),
-    Row("redis-emptied", emptied, "Redis emptied", forward=False, workers=2, seeds=3),
-    Row("redis-away", away, "Redis away for a minute", workers=2, seeds=1),
-    Row("redis-refusing", refusing, "Redis refuses writes (OOM, MISCONF, READONLY)", workers=2, seeds=2),
-    Row("redis-hanging", hanging, "Redis takes connections and does not answer", workers=2, seeds=2),
-    Row(
-        "redis-failover",
-        failover,
-        "Redis failover (Sentinel)",
-        forward=False,
-        workers=2,
-        seeds=1,
-        redis="sentinels",
-    ),
+    TwoWorkers("redis-restarted", restarted, "Redis killed, back with its append-only file", seeds=2),
+    TwoWorkers("redis-rewound", rewound, "Redis back without its last seconds", forward=False, short=True),
+    TwoWorkers("redis-emptied", emptied, "Redis emptied", forward=False, seeds=2),
+    TwoWorkers("redis-away", away, "Redis away for a minute", seeds=1),
+    TwoWorkers("redis-refusing", refusing, "Redis refuses writes (OOM, MISCONF, READONLY)", seeds=2),
+    TwoWorkers("redis-hanging", hanging, "Redis takes connections and does not answer", seeds=1),
+    TwoWorkers("redis-failover", failover, "failover by Sentinel", forward=False, seeds=1, redis="sentinels"),
 ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tests.consistency.counting import TABLE
@@ -33,6 +33,9 @@ class Row:
     """Whether `make test` runs it, with one seed and few faults."""
     keys: int = 0
     """Keys of the samples; 0: they have none."""
-    clock_jumps: bool = False
+    env: Mapping[str, str] = field(default_factory=dict)
+    """What workers find in their environment (tests.consistency.program)."""
+    appends_certain: bool = True
+    """Whether no append is ever in doubt: then no worker sends anew what it has sent and not read back."""
     forward: bool = True
     """Whether the checkpoint only moves forward: not if Redis itself is hurt, or the model is begun anew."""

@@ -14,7 +14,7 @@ REVEALED_BY = {
     "append-early": "outputs-refused",
     "save-lower": "kill",
     "save-without-since": "redis-rewound",
-    "no-wait": "two-owners",
+    "no-wait": "slow-owners",
     "no-open": "kill",
 }
 SHORT = ("any-from",)

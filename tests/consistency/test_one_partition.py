@@ -29,9 +29,7 @@ def stream_of(servers: Any, folder: Path, name: str) -> Stream:
 
 @pytest.mark.integration
 @pytest.mark.timeout(900)
-def test_after_crashes_everything_is_as_without_them(
-    servers: Any, tmp_path: Path, unique_name: str
-) -> None:
+def test_after_crashes_everything_is_as_without_them(servers: Any, tmp_path: Path, unique_name: str) -> None:
     dice = random.Random(3)
     values = samples(SAMPLES)
     calm, wild = (stream_of(servers, tmp_path, f"{unique_name}-{word}") for word in ("calm", "wild"))
@@ -54,7 +52,7 @@ def _crash(stream: Stream, dice: random.Random, folder: Path, group: str) -> Non
     }
     save = dice.choice(["10ms", "100ms", "1s", "30s"])
     with Crew(stream.config, folder, env) as crew:
-        member = crew.join("--set", f'models.{stream.name}.save_every={save}')
+        member = crew.join("--set", f"models.{stream.name}.save_every={save}")
         crew.wait_joined()
         time.sleep(dice.uniform(0.0, 0.6))
         crew.kill(member, restart=False)

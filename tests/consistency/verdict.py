@@ -47,13 +47,15 @@ def judge(e: Episode) -> None:
         audit_redis(report, log, client, stream.name)
     _workers(e)
     report.ignored = log.ignored
+    if e.row.appends_certain:
+        report.expect(not log.echoes, f"{log.echoes} times a worker's own echo undid its new work")
     report.redone = sum(line["samples_redone"] for line in e.crew.stopped())
     most = WORK_FACTOR * log.counted + IGNORED_A_FAULT * (report.faults + len(e.crew.members))
     report.expect(log.ignored <= most, f"{log.ignored} log records ignored, {log.counted} counted")
 
 
 def _input(e: Episode, log: PlainLog) -> Input:
-    """What was there to be learned: what the topic holds; or all that was sent, where that is gone from it."""
+    """What was there to be learned: what the topic holds, or all that was sent where that is gone."""
     given = Input()
     if e.input_deleted:
         for at, i in e.feeder.delivered.items():

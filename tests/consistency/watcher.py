@@ -1,4 +1,4 @@
-"""Looks at the checkpoint all the time: its log offset never goes back, as long as nobody hurts Redis itself."""
+"""Looks at the checkpoint all the time: its log offset never goes back, unless Redis itself is hurt."""
 
 from __future__ import annotations
 
