@@ -29,7 +29,8 @@ from streams.topics import Topics
 
 FINISH_SECONDS = 3.5
 LEAVE_SECONDS = 1.5
-SAVE_SECONDS = 2.0  # with CLOSE_SECONDS of model_worker: less than ten in all
+SAVE_SECONDS = 2.0
+END_SECONDS = 1.9  # more than CLOSE_SECONDS of model_worker; less than ten in all, with and_leave
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
@@ -69,7 +70,9 @@ class Worker:
             await self._finish(self._stop.result() if self._stop.done() else "drained")
         finally:
             progress.stop()
-            await self._close()
+            closing = asyncio.ensure_future(self._close())
+            if (await asyncio.wait({closing}, timeout=END_SECONDS))[0]:
+                closing.result()  # else a client does not let go: the process ends without it
 
     def stop(self, reason: str) -> None:
         """End the worker in good order."""
