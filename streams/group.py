@@ -75,17 +75,11 @@ class ModelGroup:
     async def _positions(self, assigned: set[TP]) -> Mapping[TP, tuple[int, int]]:
         for model in self._models:
             model.processor.release_all()
-        taken = {}
-        for tp in sorted(assigned):
-            model = self._by_topic[tp.topic]
-            if tp.partition >= model.servable():
-                model.log.warning(
-                    "left unread: predictions or dead letters have fewer partitions than samples; "
-                    "run `gradstream topics create`",
-                    partition=tp.partition,
-                )
-                continue
-            taken[tp] = await model.processor.take(model.partition_id(tp.partition))
+        taken: dict[TP, int] = {}
+        for model in self._models:
+            mine = {tp: model.partition_id(tp.partition) for tp in self._servable(model, assigned)}
+            offsets = await model.processor.take(mine.values())
+            taken.update({tp: offsets[partition] for tp, partition in mine.items()})
         # Asked after the folds were read: an end from before could lie below an offset from after.
         extents = {topic: await self._topics.extent(topic) for topic in {tp.topic for tp in taken}}
         positions = {}
@@ -101,6 +95,20 @@ class ModelGroup:
         )
         self.joined.set()
         return positions
+
+    def _servable(self, model: ModelWorker, assigned: set[TP]) -> list[TP]:
+        """The model's partitions of those assigned, without those whose predictions have no place to go."""
+        found = []
+        for tp in sorted(tp for tp in assigned if self._by_topic[tp.topic] is model):
+            if tp.partition < model.servable():
+                found.append(tp)
+            else:
+                model.log.warning(
+                    "left unread: predictions or dead letters have fewer partitions than samples; "
+                    "run `gradstream topics create`",
+                    partition=tp.partition,
+                )
+        return found
 
     def committable(self) -> Mapping[TP, int]:
         """See Group."""

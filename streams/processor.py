@@ -11,7 +11,7 @@ and dead letters; when both are acknowledged, append; when the record has come b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,21 +145,24 @@ class Processor:
             task.cancel()
         self._recoveries.clear()
 
-    async def take(self, partition: PartitionId) -> int:
-        """Own a partition: returns the offset to process next.
+    async def take(self, partitions: Collection[PartitionId]) -> dict[PartitionId, int]:
+        """Own partitions: returns the offset that each is processed from next.
 
         One that is not open yet was added after the model began: it opens at 0 (rule 14).
         """
-        self._positions.pop(partition, None)
-        self._owned.pop((partition.topic, partition.partition), None)
-        self.view.drop(partition)
+        for partition in partitions:
+            self._positions.pop(partition, None)
+            self._owned.pop((partition.topic, partition.partition), None)
+            self.view.drop(partition)
         self._appender.settle()
-        await self._changes.notify()  # there is room
-        await self._echoes_read(partition)
+        await self._changes.notify()
+        for partition in partitions:
+            await self._echoes_read(partition)
         await self.read_to_end()
-        if partition not in self.fold.next:
-            await self.open(partition, 0)
-        return self.fold.next[partition]
+        for partition in partitions:
+            if partition not in self.fold.next:
+                await self.open(partition, 0)
+        return {partition: self.fold.next[partition] for partition in partitions}
 
     def stand(self, partition: PartitionId, offset: int) -> int:
         """Process batches from `offset` on that carry the returned seek number.

@@ -104,7 +104,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         for tp, (offset, number) in positions.items():
-            if TopicPartition(*tp) in assigned:
+            later = self._stands.get(tp, (0, 0))[1] > number  # a recovery may overtake an assignment
+            if TopicPartition(*tp) in assigned and not later:
                 consumer.seek(TopicPartition(*tp), offset)
                 consumer.resume(TopicPartition(*tp))  # one that was left unread
                 self._stands[tp] = (offset, number)

@@ -105,6 +105,8 @@ class Report:
     ignored: int = 0
     redone: int = 0
     events: list[str] = field(default_factory=list)
+    recoveries: list[tuple[str, float]] = field(default_factory=list)
+    """What went on again, and after how many seconds."""
     problems: list[str] = field(default_factory=list)
 
     def expect(self, holds: bool, problem: str) -> bool:

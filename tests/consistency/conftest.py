@@ -53,10 +53,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         write(f"{row:18} {seed:>4} {values}" + ("" if not report.problems else "  WRONG"))
     total = {name: sum(getattr(report, name) for _, _, report in episodes) for name in COLUMNS}
     write(f"{'all':18} {len(episodes):>4} " + " ".join(f"{total[name]:>12,}" for name in COLUMNS))
+    for row, seed, report in episodes:
+        for what, seconds in report.recoveries:
+            write(f"{row} {seed}: {what}: {seconds:.1f} s")
     if path := os.environ.get(REPORT):
         rows = [
             {"row": row, "seed": seed, **{name: getattr(report, name) for name in COLUMNS},
-             "problems": report.problems}
+             "recoveries": report.recoveries, "problems": report.problems}
             for row, seed, report in episodes
         ]  # fmt: skip
         Path(path).write_text(json.dumps({"total": total, "episodes": rows}, indent=1))

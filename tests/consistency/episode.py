@@ -144,6 +144,12 @@ class Episode:
         before = self.learned()
         self.wait(lambda: self.learned() >= before + samples, seconds, f"learning of {samples} samples")
 
+    def recovers(self, what: str, seconds: float = 90) -> None:
+        """Learning goes on, as the checkpoint shows; how long that takes from now on is reported."""
+        begun = time.monotonic()
+        self.wait_progress(1, seconds)
+        self.report.recoveries.append((what, time.monotonic() - begun))
+
     def must_end(self, *words: str) -> None:
         """All workers end with an error, in one line that has these words."""
         self.wait(

@@ -21,7 +21,7 @@ class Row:
     title: str
     workers: int = 3
     partitions: int = 4
-    seeds: int = 3
+    seeds: int = 2
     rate: float = 1500.0
     """Samples a second."""
     proxied: bool = False

@@ -140,8 +140,7 @@ class MachineWorker:
             processor.release_all()
             self.fetchers.clear()
             taken = [self.model.partition_id(p) for p in partitions]
-            for partition in taken:
-                await processor.take(partition)
+            await processor.take(taken)
             for partition in taken:
                 offset = self.model.fold.next[partition]
                 await self.seek(partition, offset, processor.stand(partition, offset))
