@@ -165,9 +165,7 @@ ROWS = [
     Row("compacted", compacted, "compacted input", workers=2, keys=KEYS),
     Row("transactions", transactions, "input with aborted transactions", workers=2, short=True),
     Row("deleted", deleted, "records deleted beyond the position", seeds=1, workers=2),
-    Row(
-        "input-again", made_again, "input topic deleted and created again", forward=False, workers=2, seeds=2
-    ),
+    Row("input-again", made_again, "input topic made again", seeds=1, forward=False, workers=2),
     Row("partitions", partitions_added, "partitions added while running", workers=2, short=True),
     Row("dead-letters", dead_letters, "1,000 dead letters a second", seeds=1, workers=2),
 ]

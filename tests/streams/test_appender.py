@@ -114,7 +114,7 @@ def test_when_none_succeeds_for_long_enough_the_worker_ends_with_the_reason() ->
         await bench.writer.start()
         task = asyncio.create_task(bench.appender.run())
         await bench.push()
-        with pytest.raises(LogError, match="appends have failed for .*NoSuchLuck"):
+        with pytest.raises(LogError, match=r"appends have failed for .*NoSuchLuck"):
             await task
 
     play(body())
