@@ -28,7 +28,7 @@ test: setup lint
 # The fault table of tests/consistency with all its seeds, on real servers: half an hour; `make test` has a short form.
 # One row alone: make consistency ROW=zombie
 consistency: setup
-	GRADSTREAM_LONG=1 $(BIN)/python -m pytest tests/consistency/test_faults.py $(if $(ROW),-k "$(ROW)-")
+	GRADSTREAM_LONG=1 GRADSTREAM_ROW=$(ROW) $(BIN)/python -m pytest tests/consistency/test_faults.py
 
 # What else has a long form: broken variants that the table must find, fifty crashes on one partition, larger bounds
 # of the model check and of the state machine. A quarter of an hour.

@@ -11,7 +11,7 @@ from infra.kafka_clients import aiokafka_config
 from infra.redis_store import RedisStore
 from infra.settings import Settings
 from models.errors import GradstreamError
-from streams import raw_records
+from streams import broken_connections, raw_records
 from streams.learning_log import LogReader, LogWriter
 from streams.model_worker import ModelWorker
 from streams.predictions import Output
@@ -29,6 +29,7 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
     Raises a GradstreamError that says what is wrong, in one line.
     """
     raw_records.install()
+    broken_connections.install()
     chosen = settings.models if model is None else {model: settings.models[model]}
     group_id = settings.group_id if model is None else f"{settings.group_id}.{model}"
     _check_shared({name: one.samples for name, one in chosen.items()})

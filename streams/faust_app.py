@@ -7,9 +7,12 @@ import logging
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 
+from infra.kafka_errors import reason
 from infra.settings import Settings
 from models.errors import GradstreamError
+from streams.broken_connections import fetching_ended
 from streams.group import ModelGroup, heartbeat
 from streams.model_worker import ModelWorker
 from streams.transport import BatchConsumer, BatchSchema, BatchTransport, NoTables
@@ -77,7 +80,7 @@ def _add_agent(app: FaustApp, model: ModelWorker) -> None:
 def failure(app: FaustApp) -> BaseException | None:
     """Why the app cannot go on, where nobody else would tell: its own crash, or the group coordinator's."""
     if app.crashed:
-        return app.crash_reason or GroupFailed("Faust stopped")
+        return cannot_stay(app.group.group_id, app.crash_reason)
     batch_consumer: BatchConsumer | None = app.consumer
     consumer = batch_consumer._thread._consumer if batch_consumer is not None else None
     coordinator = getattr(consumer, "_coordinator", None)
@@ -85,6 +88,14 @@ def failure(app: FaustApp) -> BaseException | None:
     error = getattr(coordinator, "_pending_exception", None)
     if error is None and task is not None and task.done() and not task.cancelled():
         error = task.exception()
+    error = error or fetching_ended(consumer)
     if error is None:
         return None
-    return GroupFailed(f"group {app.group.group_id}: {type(error).__name__}: {error}")
+    return cannot_stay(app.group.group_id, error)
+
+
+def cannot_stay(group_id: str, error: BaseException | None) -> BaseException:
+    """An error that ended Faust or its consumer, in one line where Kafka's client made it."""
+    if error is not None and not isinstance(error, KafkaError):
+        return error
+    return GroupFailed(f"group {group_id}: {reason(error) if error is not None else 'Faust stopped'}")

@@ -24,6 +24,7 @@ from aiokafka.errors import (
 )
 
 from models.errors import GradstreamError
+from streams.broken_connections import fetching_ended
 from streams.log_format import LogRecord, envelope, parse_record
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
@@ -89,6 +90,8 @@ class LogReader:
 
         Raises LogGone when the position is outside the log, UnknownFormat for another release's record.
         """
+        if (ended := fetching_ended(self._consumer)) is not None:
+            raise LogError(f"{self.topic}: the client stopped reading: {type(ended).__name__}: {ended}")
         try:
             with self._errors():
                 fetched = await self._consumer.getmany(
@@ -104,7 +107,8 @@ class LogReader:
 
     async def stop(self) -> None:
         """Close the connection."""
-        await self._consumer.stop()
+        with contextlib.suppress(KafkaError):  # what ended its fetching was told by `run`
+            await self._consumer.stop()
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -17,10 +17,11 @@ from collections.abc import Awaitable
 from typing import Any
 
 import pyarrow
+from aiokafka.errors import KafkaError
 
 from infra.settings import Settings
 from infra.store import CheckpointStore, StoreError
-from streams.faust_app import FaustApp, failure, make_app
+from streams.faust_app import FaustApp, cannot_stay, failure, make_app
 from streams.group import ModelGroup
 from streams.model_worker import ModelWorker
 from streams.progress import Progress
@@ -105,7 +106,10 @@ class Worker:
         self._faust = make_app(self._settings, self.group, self.models)
         self.group.consumer = self._faust.consumer
         _tune_memory()
-        await self._faust.start()
+        try:
+            await self._faust.start()
+        except KafkaError as error:
+            raise cannot_stay(self.group.group_id, error) from error
         watch = TopicWatch(self._topics, self.models, self.group)
         for name, body in (("watchdog", self._watch(self._faust)), ("topic watch", watch.run())):
             task = asyncio.create_task(body, name=name)

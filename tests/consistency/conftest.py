@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
 REPORT = "GRADSTREAM_CONSISTENCY_REPORT"
 """Names a file that takes the figures as JSON."""
 _KEY: pytest.StashKey[list[tuple[str, int, Report]]] = pytest.StashKey()
+_BEGUN: pytest.StashKey[float] = pytest.StashKey()
 COLUMNS = ("faults", "produced", "learned_once", "lost", "repeated", "unequal", "ignored", "redone")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_KEY] = []
+    config.stash[_BEGUN] = time.monotonic()
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +65,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
              "recoveries": report.recoveries, "problems": report.problems}
             for row, seed, report in episodes
         ]  # fmt: skip
-        Path(path).write_text(json.dumps({"total": total, "episodes": rows}, indent=1))
+        seconds = time.monotonic() - config.stash[_BEGUN]
+        document = {"total": total, "seconds": seconds, "episodes": rows}
+        Path(path).write_text(json.dumps(document, indent=1))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import random
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from tests.consistency.audit import read_topic, stored_weights
 from tests.consistency.counting import DISTINCT, SLOTS, TABLE, distinct_values, slot
 from tests.consistency.crew import Crew, Member
+from tests.consistency.document import write_endurance
 from tests.consistency.kafka_cluster import KafkaCluster
 from tests.consistency.plain import digests_at
 from tests.consistency.redis_nodes import RedisNode
@@ -219,10 +221,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--every", type=float, default=20.0, help="seconds between kills")
+    parser.add_argument("--document", action="store_true", help="write the section of docs/results.md")
     arguments = parser.parse_args()
+    load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         result = run(arguments.minutes, arguments.every, Path(folder))
     print(json.dumps(result, indent=1))
+    if arguments.document:
+        write_endurance(result, arguments.every, load_before)
     right = result["share"] >= 0.5 and result["flow_again_seconds_max"] <= FLOW_SECONDS
     exact = not any(result[name] for name in ("lost", "repeated", "unequal", "unpredicted"))
     sys.exit(0 if right and exact else 1)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from faust.app.base import App
@@ -65,6 +66,8 @@ def test_a_hook_has_the_signature_it_had(owner: Any, name: str, expected: list[s
         (fetcher.Fetcher._proc_fetch_request, ["PartitionRecords("]),
         (fetcher.Fetcher.fetched_records, ["getall", "_records"]),
         (AIOKafkaConsumer.start, ["_fetcher", "_coordinator"]),
+        (fetcher.Fetcher.__init__, ["_fetch_task"]),
+        (AIOKafkaConnection.send, ["self._writer.write", "except OSError", "CONNECTION_BROKEN"]),
         (GroupCoordinator.__init__, ["_pending_exception", "_coordination_task"]),
         (subscription_state.TopicPartitionState.__init__, ["_position"]),
     ],
