@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -22,6 +23,7 @@ async def and_leave(work: Awaitable[None], debug: bool) -> None:
     try:
         await work
     except Exception as error:
+        logging.disable(logging.CRITICAL)  # the last line says why, whatever clients complain of from now on
         code = tell_failure(error, debug)
     timer = threading.Timer(GRACE_SECONDS, _end, [code])
     timer.daemon = True
