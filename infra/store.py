@@ -18,7 +18,7 @@ from models.errors import GradstreamError
 
 Digests = dict[int, dict[str, str]]
 """Log offset → worker → digest of the fold there."""
-KEPT_DIGESTS = 16
+KEPT_DIGESTS = 256
 """So many audited log offsets are kept for comparison."""
 
 SaveAnswer = Literal["saved", "stale", "full"]

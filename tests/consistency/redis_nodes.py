@@ -14,7 +14,7 @@ from redis.retry import Retry
 
 from infra.local import redis_server, runtimes
 from infra.local.processes import Guardian
-from infra.local.state import HOST, free_ports
+from infra.local.state import HOST, can_listen, free_ports
 from tests.consistency.server_process import ServerProcess
 from tests.waiting import eventually
 
@@ -74,6 +74,7 @@ class RedisNode:
 
     def start(self) -> None:
         """Start it, again on the same port and data, and wait until it serves; forgets refusals."""
+        assert self.alive or eventually(lambda: can_listen(self.port)), f"port {self.port} is not free again"
         self._server.launch()
         self._server.wait_ready(lambda: redis_server.answering_pid(self.port) == self._server.pid)
 
