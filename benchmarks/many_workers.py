@@ -39,9 +39,8 @@ TEXT = """\
 of departure, on {partitions} partitions in turn; the demo's model. Log loss since the start, of the
 predictions as served, and of a sequential pass over the same learning log. On their way: flights that were
 sent and are not learned yet; the next ones leave when these are learned. Flights of one hour are late
-together, so a model gains from what it learned a moment ago, and the loss that many workers add is the price
-of what is on its way, not of their number: with all flights waiting at once, where each worker takes as much
-as it can, it is highest.
+together, so a model gains from what it learned a moment ago, and loses by what is on its way elsewhere: with
+all flights waiting at once, where each worker takes as much as it can, the difference is largest.
 
 {table}
 
@@ -118,7 +117,7 @@ def known_flights(limit: int | None) -> list[tuple[bytes, bytes]]:
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
 @click.option("--workers", default="1,2,4,8", help="How many, one run each.")
-@click.option("--on-their-way", type=click.IntRange(min=1), default=24, help="Flights sent and not learned.")
+@click.option("--on-their-way", type=click.IntRange(min=1), default=16, help="Flights sent and not learned.")
 @click.option("--backlog/--no-backlog", default=True, help="Also with all flights waiting at once.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first flights of the schedule.")
 @click.option("--document/--no-document", default=True, help="Write the section in docs/results.md.")

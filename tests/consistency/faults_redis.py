@@ -25,7 +25,7 @@ def rewound(e: Episode) -> None:
     for _ in e.times(2, 4):
         e.wait_progress()
         e.redis.remember()
-        e.pause(0.5, 2.5)
+        e.pause(2.5, 4.0)  # a block of the state is changed, and not again afterwards
         e.fault("Redis back without its last seconds")
         e.redis.rewind()
         victim = e.any_member()
