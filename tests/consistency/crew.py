@@ -21,16 +21,6 @@ PROGRAM = [sys.executable, "-m", "tests.consistency.program"]
 
 
 @dataclass
-class Ended:
-    """A process that ended by itself with an error."""
-
-    member: str
-    code: int
-    line: str
-    at: float
-
-
-@dataclass
 class Member:
     """One place in the crew: the process that fills it now, and all that its processes wrote."""
 
@@ -88,7 +78,6 @@ class Crew:
 
     def __init__(self, config: Path, folder: Path, env: Mapping[str, str]) -> None:
         """`env`: what every member's environment has."""
-        self.ended: list[Ended] = []
         self.members: list[Member] = []
         self._config = config
         self._folder = folder
@@ -112,17 +101,14 @@ class Crew:
     def __iter__(self) -> Iterator[Member]:
         return iter(self.members)
 
-    def join(self, *arguments: str, env: Mapping[str, str] | None = None, start: bool = True) -> Member:
+    def join(self, *arguments: str, env: Mapping[str, str] | None = None) -> Member:
         """One more member."""
         name = f"w{len(self.members)}"
         member = Member(
             name, self._config, self._folder / f"{name}.log", arguments, {**self._env, **(env or {})}
         )
         with self._lock:
-            if start:
-                member.start()
-            else:
-                member.wanted = False
+            member.start()
             self.members.append(member)
         return member
 
@@ -196,7 +182,5 @@ class Crew:
                 for member in self.members:
                     process = member.process
                     if member.wanted and process is not None and process.poll() not in (None, 0):
-                        line = member.last_line()
-                        self.ended.append(Ended(member.name, process.returncode, line, time.monotonic()))
                         time.sleep(0.3)
                         member.start()

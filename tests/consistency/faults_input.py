@@ -12,11 +12,11 @@ from confluent_kafka import Producer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, NewPartitions
 
-from tests.consistency.audit import read_topic
 from tests.consistency.counting import sample
 from tests.consistency.episode import Episode
 from tests.consistency.row import Row
 from tests.consistency.verdict import plain_log
+from tests.topics import read_topic
 
 KEYS = 400
 """Keys of the compacted topic: a sample lives until the next one of its key."""

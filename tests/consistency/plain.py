@@ -8,7 +8,7 @@ from pathlib import Path
 from infra.settings import load_settings
 from streams.log_format import parse_record
 from streams.verify import new_view
-from tests.consistency.audit import read_topic
+from tests.topics import read_topic
 
 
 def digests_at(kafka: str, config: Path, model: str, offsets: Collection[int]) -> dict[int, str]:

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import redis
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from streams.log_format import LogRecord, parse_record
+from tests.topics import read_topic
 
 COMMAND = [str(Path(sys.executable).parent / "gradstream")]
 ROOT = Path(__file__).parents[2]
@@ -112,16 +113,7 @@ class Stream:
 
     def read(self, topic: str) -> list[Any]:
         """All records of a topic, by partition and offset."""
-        with contextlib.closing(KafkaConsumer(bootstrap_servers=self.kafka, group_id=None)) as consumer:
-            parts = [TopicPartition(topic, p) for p in sorted(consumer.partitions_for_topic(topic) or ())]
-            consumer.assign(parts)
-            ends = consumer.end_offsets(parts)
-            consumer.seek_to_beginning(*parts)
-            found: list[Any] = []
-            while any(consumer.position(part) < ends[part] for part in parts):
-                for records in consumer.poll(timeout_ms=1000).values():
-                    found += records
-        return sorted(found, key=lambda r: (r.partition, r.offset))
+        return read_topic(self.kafka, topic)
 
     def predictions(self) -> dict[tuple[int, int], list[bytes]]:
         """(partition, offset) of a sample → its predictions' bytes, in order."""
