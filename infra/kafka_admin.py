@@ -243,6 +243,20 @@ class KafkaAdmin:
                 members.append(f"{member['client_id']} ({str(member['client_host']).lstrip('/')})")
         return members
 
+    def assigned(self, group: str) -> set[TopicPartition] | None:
+        """All partitions that a group's members were assigned; None while it rebalances or has none."""
+        with self._errors(f"cannot describe consumer group {group}"):
+            found = self._retried(lambda: self._client.describe_groups([group]))[group]
+        if found["group_state"] != "Stable":
+            return None
+        return {
+            TopicPartition(topic["topic"], partition)
+            for member in found["members"]
+            if isinstance(member["member_assignment"], dict)
+            for topic in member["member_assignment"]["assigned_partitions"]
+            for partition in topic["partitions"]
+        }
+
     def delete_group(self, group: str) -> bool:
         """Delete a consumer group without members; false when there was none."""
         what = f"cannot delete consumer group {group}"

@@ -8,6 +8,7 @@ from typing import Any
 
 import faust
 from aiokafka.errors import KafkaError
+from faust.types import TP
 
 from infra.kafka_errors import reason
 from infra.settings import Settings
@@ -32,6 +33,12 @@ class FaustApp(faust.App):  # type: ignore[misc]
 
     def _create_directories(self) -> None:
         """None: there are no tables, and nothing of ours is kept in files."""
+
+    async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Faust seeks after an assignment; one of nothing has to be told as well."""
+        await super()._on_partitions_assigned(assigned, generation_id)
+        if not assigned and not self.should_stop:
+            await self.consumer.seek_to_committed()
 
     def _new_transport(self) -> BatchTransport:
         return BatchTransport(self.conf.broker_consumer, self, loop=self.loop)

@@ -53,6 +53,11 @@ class ModelGroup:
         self._mending: set[asyncio.Task[None]] = set()
         self._one_at_a_time = asyncio.Lock()
 
+    @property
+    def static(self) -> bool:
+        """Whether this worker is a static member of its group (group_instance_id)."""
+        return self._settings.group_instance_id is not None
+
     def consumer_config(self) -> dict[str, Any]:
         """See Group."""
         settings = self._settings
@@ -124,7 +129,7 @@ class ModelGroup:
         behind = (max(0, high - (self._next(tp) or 0)) for tp, high in zip(mine, highs, strict=True))
         return int(sum(behind))
 
-    def out_of_range(self, partitions: Mapping[TP, int]) -> None:
+    def out_of_range(self) -> None:
         """See Group. The fetcher says it again until it is sought: once is enough."""
         if not self._mending:
             task = asyncio.ensure_future(self._mend())

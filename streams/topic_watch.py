@@ -32,15 +32,30 @@ class TopicWatch:
         """Look for ever; raises TopicError or LogGone when a model's topic is not what it was."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            for model in self._models:
-                try:
+            try:
+                for model in self._models:
                     await self._look(model)
-                except KafkaUnavailable as error:
-                    if not self._away:
-                        logger(model=model.name).warning("topics cannot be looked at", reason=str(error))
-                    self._away = True
-                else:
-                    self._away = False
+                await self._look_at_group()
+            except KafkaUnavailable as error:
+                if not self._away:
+                    logger().warning("topics cannot be looked at", reason=str(error))
+                self._away = True
+            else:
+                self._away = False
+
+    async def _look_at_group(self) -> None:
+        """Partitions that nobody was assigned: the group's leader was replaced before it could see them.
+
+        A static member that comes back takes over its predecessor's assignment without a rebalance, as old as
+        that is. If it was the leader, nobody watches for new partitions from then on (KIP-814 mends that for
+        clients that speak JoinGroup 9; ours does not). So each looks, and the leader's rejoining rebalances.
+        """
+        if not self._group.static:
+            return
+        topics = [model.infos[model.settings.samples] for model in self._models]
+        if await self._topics.unassigned(self._group.group_id, topics):
+            logger(group=self._group.group_id).info("partitions are assigned to nobody: rejoining")
+            await self._group.consumer.rejoin()
 
     async def _look(self, model: ModelWorker) -> None:
         settings = model.settings

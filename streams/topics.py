@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -89,6 +89,12 @@ class Topics:
     async def ends(self, topic: str) -> dict[int, int]:
         """Partition → offset after its last record."""
         return await self._ask(lambda admin: admin.end_offsets(topic))
+
+    async def unassigned(self, group: str, found: Iterable[TopicInfo]) -> bool:
+        """Whether a settled consumer group has left partitions of these topics to nobody."""
+        assigned = await self._ask(lambda admin: admin.assigned(group))
+        wanted = ((topic.name, partition) for topic in found for partition in range(topic.partitions))
+        return assigned is not None and any(tp not in assigned for tp in wanted)
 
     async def _ask(self, question: Callable[[KafkaAdmin], T]) -> T:
         def ask() -> T:

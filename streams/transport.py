@@ -52,8 +52,8 @@ class Group(Protocol):
     def committable(self) -> Mapping[TP, int]:
         """Offsets to commit to Kafka, for lag tools: the fold's."""
 
-    def out_of_range(self, partitions: Mapping[TP, int]) -> None:
-        """The input has no such offsets (any more)."""
+    def out_of_range(self) -> None:
+        """The input has no such offsets (any more) as the fetcher stands at."""
 
     def fail(self, error: BaseException) -> None:
         """End the worker."""
@@ -110,6 +110,13 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer.resume(TopicPartition(*tp))  # one that was left unread
                 self._stands[tp] = (offset, number)
 
+    async def rejoin(self) -> None:
+        """Ask the group for a new assignment; it gives one when it is its leader that asks."""
+        await self.call_thread(self._rejoin)
+
+    async def _rejoin(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()
+
     async def leave_unread(self, partitions: set[TP]) -> None:
         """Do not fetch these assigned partitions."""
         await self.call_thread(self._leave_unread, partitions)
@@ -139,9 +146,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 )
         except NoOffsetForPartitionError:
             return {}  # an assignment is on its way, and a seek with it
-        except OffsetOutOfRangeError as error:
-            found = {TP(*tp): offset for tp, offset in error.args[0].items()}
-            self.app.loop.call_soon_threadsafe(self.app.group.out_of_range, found)
+        except OffsetOutOfRangeError:
+            self.app.loop.call_soon_threadsafe(self.app.group.out_of_range)
             return {}
         return self._number(consumer, records)
 
@@ -197,6 +203,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     async def seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:
         """Seek partitions to (offset, seek number)."""
         await self._thread.seek_numbered(positions)
+
+    async def rejoin(self) -> None:
+        """Ask the group for a new assignment."""
+        await self._thread.rejoin()
 
     def on_buffer_drop(self, tp: TP) -> None:
         """Wake the fetch loop: Faust would sleep a second when all partitions were buffered."""

@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 import pyarrow
@@ -106,15 +106,17 @@ class Worker:
         self._faust = make_app(self._settings, self.group, self.models)
         self.group.consumer = self._faust.consumer
         _tune_memory()
+        self._watch_over("watchdog", self._watch(self._faust))
         try:
             await self._faust.start()
         except KafkaError as error:
             raise cannot_stay(self.group.group_id, error) from error
-        watch = TopicWatch(self._topics, self.models, self.group)
-        for name, body in (("watchdog", self._watch(self._faust)), ("topic watch", watch.run())):
-            task = asyncio.create_task(body, name=name)
-            task.add_done_callback(self.group.failed)
-            self._watchdogs.append(task)
+        self._watch_over("topic watch", TopicWatch(self._topics, self.models, self.group).run())
+
+    def _watch_over(self, name: str, body: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(body, name=name)
+        task.add_done_callback(self.group.failed)
+        self._watchdogs.append(task)
 
     async def _watch(self, faust_app: FaustApp) -> None:
         while True:

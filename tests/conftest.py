@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import uuid
 from collections.abc import Iterator
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
 INTEGRATION = Path(__file__).parent / "integration"
+CONSISTENCY = Path(__file__).parent / "consistency"
+LEFT_OPEN = "ignore:unclosed <socket:ResourceWarning"
+"""kafka-python leaves sockets to the garbage collector when a broker refuses or goes away."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,6 +33,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if INTEGRATION in item.path.parents or "servers" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.integration)
+        if {INTEGRATION, CONSISTENCY} & set(item.path.parents):
+            item.add_marker(pytest.mark.filterwarnings(LEFT_OPEN))
+
+
+@pytest.fixture(autouse=True)
+def sockets_left_open(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sockets that a test with real brokers left open are collected with it: they are no later test's."""
+    yield
+    if {INTEGRATION, CONSISTENCY} & set(request.node.path.parents):
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -190,18 +190,21 @@ def test_after_a_sentinel_failover_a_store_writes_to_the_new_master(tmp_path: Pa
         (tmp_path / "x.toml").write_text(servers.settings)
         settings = load_connections(tmp_path / "x.toml", env={}).redis
 
+        async def until_saved(store: RedisStore, offset: int) -> None:
+            deadline = time.monotonic() + 30
+            while (answer := await saved(store, offset)) != "saved":
+                assert answer.startswith("Redis at master 'gradstream-test' of the sentinels 127.")
+                assert time.monotonic() < deadline, answer
+                await asyncio.sleep(0.1)
+
         async def main() -> None:
             store = RedisStore.from_settings(settings)
             try:
                 for offset in (1, 11):
-                    assert await saved(store, offset) == "saved"
+                    await until_saved(store, offset)  # Sentinels cut connections while they change roles
                     before = servers.master_port()
                     servers.kill_master()
-                    deadline = time.monotonic() + 30
-                    while (answer := await saved(store, offset + 1)) != "saved":
-                        assert answer.startswith("Redis at master 'gradstream-test' of the sentinels 127.")
-                        assert time.monotonic() < deadline, answer
-                        await asyncio.sleep(0.1)
+                    await until_saved(store, offset + 1)
                     assert servers.master_port() != before
                     with servers.master().client() as client:
                         assert client.hget("gradstream:{m}", "log_offset") == str(offset + 1).encode()
