@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from infra.settings_errors import KeyPath, SettingsError, line, written
 
-NAMED = ("learner", "optimizer", "update", "schedule")
+NAMED = ("learner", "loss", "optimizer", "update", "schedule")
 """Keys that are a name, or a table with a name."""
 UPDATE_KEYS = ("batch_size", "window_size", "stride", "steps", "tolerance")
 SECRETS = (
@@ -76,7 +76,7 @@ class Layer:
         return self
 
     def _write_out_model(self, path: KeyPath, model: dict[str, Any]) -> None:
-        for key in ("learner", "optimizer", "update"):
+        for key in ("learner", "loss", "optimizer", "update"):
             self._write_out_name(model, (*path, key))
         if isinstance(model.get("optimizer"), dict):
             self._write_out_name(model["optimizer"], (*path, "optimizer", "schedule"))

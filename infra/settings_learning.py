@@ -1,20 +1,27 @@
-"""Learner, optimizer, schedule and update of one model, each a name or a table with a name."""
+"""Learner, loss, optimizer, schedule and update of one model, each a name or a table with a name."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, model_validator
 
 from infra.settings_errors import Table, mistake
-from infra.settings_values import choice, integer, number
-from models.spec import LearnerSpec, OptimizerSpec, ScheduleSpec, UpdateSpec
+from infra.settings_values import choice, each, integer, number
+from models.spec import (
+    Activation,
+    LearnerName,
+    LearnerSpec,
+    LossName,
+    LossSpec,
+    OptimizerName,
+    OptimizerSpec,
+    ScheduleName,
+    ScheduleSpec,
+    UpdateSpec,
+)
 
-ADAPTIVE: Final = "adagrad"
-"""The optimizer of a model that names none."""
-
-_RATES = {"sgd": 0.01, "adagrad": 0.1, "ftrl-proximal": 0.1}
-_LATER = ("factorization-machine", "field-aware-factorization-machine", "mlp", "adam")
 _USED_BY = {
     "batch_size": "batch",
     "window_size": "window",
@@ -24,78 +31,203 @@ _USED_BY = {
 }
 _Count = Annotated[int | None, BeforeValidator(integer(1, 1_000_000))]
 _Penalty = Annotated[float, BeforeValidator(number(at_least=0))]
+_Share = Annotated[float | None, BeforeValidator(number(above=0, at_most=0.999999))]
+_Positive = Annotated[float | None, BeforeValidator(number(above=0, at_most=1e6))]
+_Large = Annotated[int | None, BeforeValidator(integer(1, 10**12))]
+
+
+def _check_used(table: Table, kind: str, name: str, used: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise for a key that was given and that `name` does not use; `used`: key → names that use it."""
+    for key, names in used.items():
+        if key in table.model_fields_set and name not in names:
+            users = " and ".join(
+                [", ".join(f"'{n}'" for n in names[:-1]), f"'{names[-1]}'"][len(names) == 1 :]
+            )
+            plural = "s" if len(names) > 1 else ""
+            raise mistake(f"used by {kind}{plural} {users} only; the {kind} here is '{name}'", key)
+
+
+def _given(table: Table, keys: Iterable[str]) -> dict[str, Any]:
+    return {key: getattr(table, key) for key in keys if getattr(table, key) is not None}
+
+
+def _layers(value: object) -> tuple[int, ...]:
+    units = each(integer(1, 65_536), value, "numbers of units, one a hidden layer")
+    if not 1 <= len(units) <= 32:
+        raise mistake(f"expected 1 to 32 hidden layers, found {len(units)}")
+    return tuple(units)
 
 
 class LearnerSettings(Table):
-    """The family of the model."""
+    """The family of the model: see models.spec.LearnerSpec."""
 
     name: Annotated[
-        Literal["linear", "counting"], BeforeValidator(choice("linear", "counting", later=_LATER))
+        LearnerName,
+        BeforeValidator(
+            choice(*get_args(LearnerName), aliases={"fm": "factorization-machine"}, later=_LATER)
+        ),
     ] = "linear"
+    factors: Annotated[int | None, BeforeValidator(integer(1, 1024))] = None
+    hidden: Annotated[tuple[int, ...] | None, BeforeValidator(_layers)] = None
+    activation: Annotated[Activation | None, BeforeValidator(choice(*get_args(Activation)))] = None
+    embedding: Annotated[int | None, BeforeValidator(integer(1, 4096))] = None
+    deviation: _Positive = None
+    seed: Annotated[int | None, BeforeValidator(integer(0, 2**20))] = None
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> LearnerSettings:
+        _check_used(self, "learner", self.name, _LEARNER_KEYS)
+        return self
 
     def spec(self) -> LearnerSpec:
         """As the fold reads it."""
-        return LearnerSpec(self.name)
+        return LearnerSpec(self.name, **_given(self, _LEARNER_KEYS))
+
+
+_LATER = ("field-aware-factorization-machine",)
+_LEARNER_KEYS = {
+    "factors": ("factorization-machine",),
+    "hidden": ("mlp",),
+    "activation": ("mlp",),
+    "embedding": ("mlp",),
+    "deviation": ("factorization-machine", "mlp"),
+    "seed": ("factorization-machine", "mlp"),
+}
+
+
+class LossSettings(Table):
+    """What is minimised: see models.losses."""
+
+    name: Annotated[LossName, BeforeValidator(choice(*get_args(LossName)))]
+    delta: _Positive = None
+    quantile: _Share = None
+
+    @model_validator(mode="after")
+    def _keys_are_used(self) -> LossSettings:
+        _check_used(self, "loss", self.name, {"delta": ("huber",), "quantile": ("quantile",)})
+        return self
+
+    def spec(self) -> LossSpec:
+        """As the fold reads it."""
+        return LossSpec(self.name, **_given(self, ("delta", "quantile")))
+
+
+_SCHEDULE_KEYS = {
+    "power": ("inverse-scaling",),
+    "factor": ("exponential", "step"),
+    "every": ("exponential", "step"),
+    "horizon": ("cosine",),
+    "floor": ("cosine",),
+}
 
 
 class ScheduleSettings(Table):
-    """How the learning rate falls: see models.spec.ScheduleSpec."""
+    """How the learning rate changes: see models.schedules."""
 
-    name: Annotated[
-        Literal["constant", "inverse-scaling"], BeforeValidator(choice("constant", "inverse-scaling"))
-    ] = "constant"
+    name: Annotated[ScheduleName, BeforeValidator(choice(*get_args(ScheduleName)))] = "constant"
     power: Annotated[float | None, BeforeValidator(number(at_least=0, at_most=10))] = None
+    factor: Annotated[float | None, BeforeValidator(number(above=0, at_most=1))] = None
+    every: _Large = None
+    horizon: _Large = None
+    floor: Annotated[float | None, BeforeValidator(number(at_least=0, at_most=1))] = None
+    warmup: Annotated[int | None, BeforeValidator(integer(0, 10**12))] = None
 
     @model_validator(mode="after")
-    def _power_is_used(self) -> ScheduleSettings:
-        if self.power is not None and self.name == "constant":
-            raise mistake("used by schedule 'inverse-scaling' only; the schedule here is 'constant'", "power")
+    def _keys_are_used(self) -> ScheduleSettings:
+        _check_used(self, "schedule", self.name, _SCHEDULE_KEYS)
         return self
 
     def spec(self) -> ScheduleSpec:
         """As the fold reads it."""
-        default = ScheduleSpec(self.name)
-        return default if self.power is None else ScheduleSpec(self.name, self.power)
+        return ScheduleSpec(self.name, **_given(self, (*_SCHEDULE_KEYS, "warmup")))
+
+
+_RATES = {
+    "sgd": 0.01,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+    "adagrad": 0.1,
+    "rmsprop": 0.01,
+    "adam": 0.001,
+    "adamw": 0.001,
+    "ftrl-proximal": 0.1,
+    "normalized-adaptive": 0.5,
+}
+_OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
+    "beta": ("ftrl-proximal",),
+    "momentum": ("momentum", "nesterov"),
+    "rho": ("rmsprop",),
+    "beta1": ("adam", "adamw"),
+    "beta2": ("adam", "adamw"),
+    "epsilon": ("rmsprop", "adam", "adamw"),
+    "weight_decay": ("adamw",),
+}
+_OWN_RATES: tuple[OptimizerName, ...] = ("ftrl-proximal",)
+_BOUNDED: tuple[OptimizerName, ...] = ("normalized-adaptive",)
 
 
 class OptimizerSettings(Table):
-    """The optimizer and its regularisation."""
+    """The optimizer, its regularisation and clipping: see models.spec.OptimizerSpec."""
 
     name: Annotated[
-        Literal["sgd", "adagrad", "ftrl-proximal"],
-        BeforeValidator(choice("sgd", "adagrad", "ftrl-proximal", aliases={"ftrl": "ftrl-proximal"})),
-    ] = ADAPTIVE
+        OptimizerName,
+        BeforeValidator(
+            choice(*get_args(OptimizerName), aliases={"ftrl": "ftrl-proximal", "nag": "normalized-adaptive"})
+        ),
+    ]
     learning_rate: Annotated[float | None, BeforeValidator(number(above=0, at_most=1e6))] = None
     schedule: ScheduleSettings | None = None
     l1: _Penalty = 0.0
     l2: _Penalty = 0.0
     beta: Annotated[float | None, BeforeValidator(number(at_least=0, at_most=1e6))] = None
+    momentum: _Share = None
+    rho: _Share = None
+    beta1: _Share = None
+    beta2: _Share = None
+    epsilon: _Positive = None
+    weight_decay: Annotated[float | None, BeforeValidator(number(at_least=0, at_most=1e6))] = None
+    clip_value: _Positive = None
+    clip_norm: _Positive = None
 
     @model_validator(mode="after")
     def _keys_are_used(self) -> OptimizerSettings:
-        ftrl = self.name == "ftrl-proximal"
-        if self.beta is not None and not ftrl:
-            raise mistake(
-                f"used by optimizer 'ftrl-proximal' only; the optimizer here is '{self.name}'", "beta"
-            )
-        if self.schedule is not None and ftrl:
-            raise mistake(
-                "used by optimizers 'sgd' and 'adagrad' only; 'ftrl-proximal' has rates of its own",
-                "schedule",
-            )
+        _check_used(self, "optimizer", self.name, _OPTIMIZER_KEYS)
+        if self.schedule is not None and self.name in _OWN_RATES:
+            raise mistake(f"optimizer '{self.name}' has rates of its own; leave the schedule out", "schedule")
+        if self.name in _BOUNDED:
+            for key in ("clip_value", "clip_norm"):
+                if getattr(self, key) is not None:
+                    raise mistake(f"optimizer '{self.name}' bounds its steps by itself; leave it out", key)
+        rate = _RATES[self.name] if self.learning_rate is None else self.learning_rate
+        if self.weight_decay is not None and rate * self.weight_decay >= 1:
+            raise mistake(f"with learning_rate {rate:g} expected less than {1 / rate:g}", "weight_decay")
         return self
 
     def spec(self) -> OptimizerSpec:
         """As the fold reads it, with this optimizer's defaults."""
-        default = OptimizerSpec()
         return OptimizerSpec(
             name=self.name,
             learning_rate=_RATES[self.name] if self.learning_rate is None else self.learning_rate,
             schedule=ScheduleSpec() if self.schedule is None else self.schedule.spec(),
             l1=self.l1,
             l2=self.l2,
-            beta=default.beta if self.beta is None else self.beta,
+            **_given(self, (*_OPTIMIZER_KEYS, "clip_value", "clip_norm")),
         )
+
+
+def default_optimizer(learner: LearnerName) -> OptimizerSpec:
+    """The optimizer of a model that names none."""
+    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec()
+
+
+DEFAULT_OPTIMIZERS: dict[LearnerName, OptimizerName] = {
+    "linear": "normalized-adaptive",
+    "factorization-machine": "adagrad",
+    "mlp": "adam",
+    "counting": "sgd",
+}
+FORMER_DEFAULTS: dict[LearnerName, tuple[OptimizerSpec, ...]] = {"linear": (OptimizerSpec("adagrad", 0.1),)}
+"""What earlier releases took for a model that names no optimizer: a log that was begun with it goes on so."""
 
 
 class UpdateSettings(Table):

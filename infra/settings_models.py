@@ -11,9 +11,17 @@ from pydantic import BeforeValidator, Field, model_validator
 from infra.settings_errors import Table, mistake, one_of, shown
 from infra.settings_features import EVERY_FEATURE, FeatureSettings
 from infra.settings_layers import UPDATE_KEYS
-from infra.settings_learning import LearnerSettings, OptimizerSettings, UpdateSettings
+from infra.settings_learning import (
+    DEFAULT_OPTIMIZERS,
+    FORMER_DEFAULTS,
+    LearnerSettings,
+    LossSettings,
+    OptimizerSettings,
+    UpdateSettings,
+    default_optimizer,
+)
 from infra.settings_values import Topic, choice, duration, each, integer, items, text
-from models.spec import ClassLabel, ModelSpec, OptimizerSpec, Task
+from models.spec import LOSSES_OF, ClassLabel, ModelSpec, OptimizerSpec, Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 OUTPUTS = {
@@ -65,7 +73,8 @@ class ModelSettings(Table):
     task: Annotated[Task, BeforeValidator(choice(*_TASKS))] = Field(description=one_of(_TASKS))
     classes: Annotated[tuple[ClassLabel, ...] | None, BeforeValidator(_classes)] = None
     learner: LearnerSettings = LearnerSettings()
-    optimizer: OptimizerSettings = OptimizerSettings()
+    loss: LossSettings | None = None
+    optimizer: OptimizerSettings | None = None
     update: UpdateSettings = UpdateSettings()
     features: FeatureSettings | None = None
     start: Annotated[Literal["earliest", "latest"], BeforeValidator(choice("earliest", "latest"))] = (
@@ -86,7 +95,12 @@ class ModelSettings(Table):
     def _name_topics(cls, table: Any) -> Any:
         if not isinstance(table, dict) or "name" not in table:
             return table
-        return {key: f"{table['name']}.{ending}" for key, ending in OUTPUTS.items()} | table
+        table = {key: f"{table['name']}.{ending}" for key, ending in OUTPUTS.items()} | table
+        optimizer, learner = table.get("optimizer"), table.get("learner")
+        if isinstance(optimizer, dict) and "name" not in optimizer:
+            name = learner.get("name", "linear") if isinstance(learner, dict) else "linear"
+            table["optimizer"] = {"name": DEFAULT_OPTIMIZERS.get(name, "normalized-adaptive"), **optimizer}
+        return table
 
     @model_validator(mode="after")
     def _classes_fit_the_task(self) -> ModelSettings:
@@ -109,8 +123,29 @@ class ModelSettings(Table):
                 raise mistake(
                     f"'counting' is for task 'regression' only; the task here is '{self.task}'", "learner"
                 )
-            if "optimizer" in self.model_fields_set:
-                raise mistake("learner 'counting' has none; leave it out", "optimizer")
+            for key in ("optimizer", "loss"):
+                if getattr(self, key) is not None:
+                    raise mistake("learner 'counting' has none; leave it out", key)
+        return self
+
+    @model_validator(mode="after")
+    def _loss_serves_the_task(self) -> ModelSettings:
+        if self.loss is not None and self.loss.name not in LOSSES_OF[self.task]:
+            serving = one_of(LOSSES_OF[self.task])
+            raise mistake(
+                f"'{self.loss.name}' does not serve task '{self.task}'; expected {serving}", "loss", "name"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_serves_the_learner(self) -> ModelSettings:
+        named = None if self.optimizer is None else self.optimizer.name
+        if named == "normalized-adaptive" and self.learner.name != "linear":
+            raise mistake(
+                f"'{named}' serves learner 'linear' only; the learner here is '{self.learner.name}'",
+                "optimizer",
+                "name",
+            )
         return self
 
     @model_validator(mode="after")
@@ -123,18 +158,32 @@ class ModelSettings(Table):
                 raise mistake(f"{shown(topic)} is the topic of {other} already; expected another", key)
         return self
 
-    def spec(self) -> ModelSpec:
-        """All that the fold reads, every default written out."""
+    def spec(self, begun_with: ModelSpec | None = None) -> ModelSpec:
+        """All that the fold reads, every default written out.
+
+        `begun_with`: the specification in the model's log, where there is one. A default that has changed
+        since the log was begun is what it was then.
+        """
         classes = self.classes or ((0, 1) if self.task == "binary" else ())
         return ModelSpec(
             task=self.task,
             features=EVERY_FEATURE if self.features is None else self.features.spec(),
             classes=classes,
             learner=self.learner.spec(),
-            optimizer=OptimizerSpec("sgd", 1.0) if self.learner.name == "counting" else self.optimizer.spec(),
+            optimizer=self._optimizer(begun_with),
             update=self.update.spec(),
             halt_after=self.halt_after,
+            loss=None if self.loss is None else self.loss.spec(),
         )
+
+    def _optimizer(self, begun_with: ModelSpec | None) -> OptimizerSpec:
+        if self.learner.name == "counting":
+            return OptimizerSpec("sgd", 1.0)
+        if self.optimizer is not None:
+            return self.optimizer.spec()
+        if begun_with is not None and begun_with.optimizer in FORMER_DEFAULTS.get(self.learner.name, ()):
+            return begun_with.optimizer
+        return default_optimizer(self.learner.name)
 
 
 def comparable(topic: str) -> str:

@@ -8,40 +8,68 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
+from models.encoding_bins import Bins
+from models.encoding_fields import fields_of, source
 from models.encoding_names import MAX_NAME_BYTES, category_text, cross_name
-from models.spec import FeatureSpec
+from models.encoding_numeric import NumericEncoder
+from models.encoding_text import character_name, count_ngrams, l2, ngrams_in, word_name
+from models.spec import FeatureSpec, TextFeature
 
 MAX_SAMPLE_BYTES = 4 * 1024 * 1024
 """What one sample may take in the learning log."""
 
 _ROW_BYTES = 8 * 5  # offset, timestamp, label, weight, prediction
 _ENTRY_BYTES = 4 + 8 + 2  # index, value, scaled_by
-_NAN = float("nan")
 
 
-def numeric_pairs(spec: FeatureSpec, plain: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Dense column → value, NaN = missing; plain: feature name → JSON value, None = missing."""
-    for feature in spec.numeric:
-        value = plain.get(feature.name)
-        items = value if isinstance(value, list) else [value] * (feature.size or 1)
-        for column, item in zip(feature.columns(), items, strict=True):
-            yield column, _NAN if item is None else float(item)
+def numeric_pairs(
+    spec: FeatureSpec, plain: Mapping[str, Any], timestamp: int | None
+) -> Iterator[tuple[str, float]]:
+    """Dense column → value, NaN = missing; plain: field → JSON value, None = missing."""
+    columns = {source(feature): [plain.get(source(feature))] for feature in spec.numeric}
+    times = np.array([timestamp or 0], dtype=np.int64)
+    row = NumericEncoder(spec).of_columns(1, columns, times)[0]
+    if timestamp is None:
+        row[len(row) - 2 * len(spec.time) :] = np.nan
+    yield from zip(spec.numeric_columns(), row.tolist(), strict=True)
 
 
 def hashed_pairs(spec: FeatureSpec, plain: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
     """Hashed name → value before scaling, in the order of the row's entries."""
-    categorical = frozenset(spec.categorical)
-    for name in spec.categorical:
-        if plain.get(name) is not None:
-            yield f"{name}={category_text(plain[name])}", 1.0
+    categories = _categories(spec, plain)
+    for name, value in categories.items():
+        if value is not None:
+            yield f"{name}={category_text(value)}", 1.0
+    numbers = dict(numeric_pairs(spec, plain, None))
     for cross in spec.hashed_interactions():
-        values = [plain.get(name) for name in cross if name in categorical]
+        values = [categories[name] for name in cross if name in categories]
         if all(value is not None for value in values):
-            factor = next((plain.get(name) for name in cross if name not in categorical), 1.0)
-            name = cross_name([(name, name in categorical) for name in cross], values)  # type: ignore[arg-type]
-            yield name, _NAN if factor is None else float(factor)
+            factor = next((numbers[name] for name in cross if name not in categories), 1.0)
+            yield cross_name([(name, name in categories) for name in cross], values), factor
+    for feature in spec.text:
+        yield from _text_pairs(feature, plain.get(source(feature)))
     if spec.others == "include":
-        yield from _undeclared_pairs({f.name for f in spec.numeric} | categorical, plain)
+        yield from _undeclared_pairs({field.name for field in fields_of(spec)}, plain)
+
+
+def _categories(spec: FeatureSpec, plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Categorical feature or bins → value, None = missing."""
+    found = {name: plain.get(name) for name in spec.categorical}
+    for feature in spec.bins:
+        value = plain.get(source(feature))
+        number = np.array([np.nan if value is None else float(value)])
+        found[feature.name] = Bins(feature).texts_of(number)[0]
+    return found
+
+
+def _text_pairs(feature: TextFeature, text: str | None) -> Iterator[tuple[str, float]]:
+    words, characters = count_ngrams(feature, text or "")
+    counts: list[float] = [*words.values(), *characters.values()]
+    names = [word_name(feature, gram) for gram in words]
+    names += [character_name(feature, gram) for gram in characters]
+    yield from zip(names, l2(counts) if feature.norm == "l2" else map(float, counts), strict=True)
 
 
 def _undeclared_pairs(declared: set[str], plain: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
@@ -60,7 +88,8 @@ def encoded_bytes(spec: FeatureSpec, plain: Mapping[str, Any]) -> int:
     cannot reach `MAX_SAMPLE_BYTES` it is a bound, found without naming anything.
     """
     dense = _ROW_BYTES + 8 * len(spec.numeric_columns())
-    entries = len(spec.categorical) + len(spec.hashed_interactions())
+    entries = len(spec.categorical) + len(spec.bins) + len(spec.hashed_interactions())
+    entries += sum(ngrams_in(feature, plain.get(source(feature)) or "") for feature in spec.text)
     if spec.others == "include":
         entries += sum(len(value) if isinstance(value, list) else 1 for value in plain.values())
     bound = dense + entries * (_ENTRY_BYTES + MAX_NAME_BYTES)

@@ -1,4 +1,4 @@
-"""Decoded feature objects to numbers: dense numeric columns and hashed sparse rows (table: docs/messages.md).
+"""Decoded feature objects to numbers: dense numeric columns and hashed sparse rows (docs/features.md).
 
 Encoding is a function of the sample and the specification alone; scaling is the fold's. The encoder's only
 state is a bounded memo of hashes and the set of names that it has reported.
@@ -7,101 +7,90 @@ state is a bounded memo of hashes and the set of names that it has reported.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from models.encoding_names import ABSENT, CrossMemo, NameBook, ValueMemo
+from models.encoding_categories import CategoryEncoder, Entries
+from models.encoding_fields import declared_names, fields_of, source
+from models.encoding_names import NameBook
+from models.encoding_numeric import Columns, NumericEncoder
 from models.encoding_readable import encoded_bytes, hashed_pairs, numeric_pairs
-from models.encoding_types import as_float, dict_type, numeric_fits, struct_type
+from models.encoding_text import TextEncoder
+from models.encoding_types import as_float, dict_type, fits, struct_type, surely_little_text
 from models.encoding_undeclared import UndeclaredEncoder
 from models.errors import SpecError
 from models.rows import Float64, Int64, Rows
 from models.spec import FeatureSpec
 
-_NAN = float("nan")
-
 
 class Encoder:
     """Encodes the features of one model.
 
-    `features_type` is the type that the features of a sample are decoded as: a struct of the declared ones
-    (fast), or a dict where undeclared ones are taken or a name cannot be a struct's field. Objects of that
-    type for which `fits` is true can be encoded; `build` makes one out of plain, valid JSON values.
+    `fields` are what it reads of a sample's features, `names` their names. `features_type` is the type that
+    the features of a sample are decoded as: a struct of the fields (fast), or a dict where undeclared ones
+    are taken or a name cannot be a struct's field. Objects of that type for which `fits` is true can be
+    encoded; `build` makes one out of plain, valid JSON values.
     """
 
     def __init__(self, spec: FeatureSpec) -> None:
+        """Raises SpecError for a specification that cannot be encoded."""
         self.spec = spec
         self.columns = spec.numeric_columns()
-        self.names = [feature.name for feature in spec.numeric] + list(spec.categorical)
-        self._categorical = frozenset(spec.categorical)
         self._check()
+        self.fields = fields_of(spec)
+        self.names = [field.name for field in self.fields]
         self._open = spec.others == "include"
-        self._wide = any(feature.size is not None for feature in spec.numeric)
-        struct = None if self._open else struct_type(spec)
-        self.features_type: Any = struct or dict_type(spec)
+        struct = None if self._open else struct_type(self.fields)
+        self.features_type: Any = struct or dict_type(self.fields, self._open)
         self.is_struct = struct is not None
+        self._texts = [(at, field) for at, field in enumerate(self.fields) if field.text]
+        self.checked_by_decoding = self.is_struct and not self._texts
         self._book = NameBook()
-        self._value_memos = [ValueMemo(self._book, name) for name in spec.categorical]
-        crosses = spec.hashed_interactions()
-        self._cross_memos = [CrossMemo(self._book, cross, self._categorical) for cross in crosses]
-        position = {name: i for i, name in enumerate(spec.categorical)}
-        self._cross_positions = [[position[n] for n in cross if n in position] for cross in crosses]
-        self._scaled_by = np.array(
-            [-1] * len(position) + [self._scaling_column(c) for c in crosses], np.int16
-        )
+        self._numeric = NumericEncoder(spec)
+        self._categories = CategoryEncoder(spec, self._book)
+        self._text = [(source(feature), TextEncoder(self._book, feature)) for feature in spec.text]
         self._undeclared = UndeclaredEncoder(self._book, frozenset(self.names)) if self._open else None
+        alone = [source(feature) for feature in spec.numeric if feature.size is None]
+        self._only_numbers = self.is_struct and alone == self.names and not spec.hashes()
 
     def _check(self) -> None:
-        twice = {name for name in self.names if self.names.count(name) > 1}
+        names = declared_names(self.spec)
+        twice = {name for name in names if names.count(name) > 1}
         if twice:
             raise SpecError(f"features: {min(twice)!r} is declared twice; declare it once")
-        hashed = self.spec.categorical or self.spec.others == "include"
-        if hashed and self.spec.hash_bits is None:
+        if self.spec.hashes() and self.spec.hash_bits is None:
             raise SpecError("features.hash_bits: expected a number of bits for hashed features, got none")
-        for cross in self.spec.hashed_interactions():
-            for name in cross:
-                if name not in self.names:
-                    raise SpecError(f"features.interactions: {name!r} is not declared; declare it")
-            if sum(name not in self._categorical for name in cross) > 1:
-                shown = "*".join(cross)
-                raise SpecError(f"features.interactions: {shown}: expected at most one numeric feature")
-
-    def _scaling_column(self, cross: Sequence[str]) -> int:
-        numeric = [name for name in cross if name not in self._categorical]
-        if not numeric:
-            return -1
-        if numeric[0] not in self.columns:
-            raise SpecError(f"features.interactions: {numeric[0]!r} is a list; expected a single number")
-        return self.columns.index(numeric[0])
 
     # Feature objects
 
     def fits(self, features: Any) -> bool:
         """Whether a decoded object is certainly right; False leaves it to a careful look at the sample.
 
-        Decoding has checked a struct already, and what is undeclared.
+        Decoding has checked all but the length of texts in a struct already, and what is undeclared.
         """
-        if self.is_struct:
+        if self.checked_by_decoding:
             return True
+        if self.is_struct:
+            values = msgspec.structs.astuple(features)
+            return surely_little_text([(field, values[at]) for at, field in self._texts])
         get = features.get
-        return all(numeric_fits(get(feature.name), feature) for feature in self.spec.numeric) and all(
-            not isinstance(get(name), list | dict) for name in self.spec.categorical
+        return all(fits(get(field.name), field) for field in self.fields) and surely_little_text(
+            [(field, get(field.name)) for _, field in self._texts]
         )
 
     def build(self, features: Mapping[str, Any]) -> Any:
         """A feature object of `features_type` from valid JSON values."""
+        exact = {field.name for field in self.fields if field.has_text}
         taken: dict[str, Any] = {}
         for name, value in features.items():
             if name in self.names or self._open:
-                taken[name] = value if name in self._categorical else as_float(value)
+                taken[name] = value if name in exact else as_float(value)
         if not self.is_struct:
             return taken
-        fields = {name: f"f{i}" for i, name in enumerate(self.names)}
-        return self.features_type(**{fields[name]: value for name, value in taken.items()})
+        place = {name: f"f{i}" for i, name in enumerate(self.names)}
+        return self.features_type(**{place[name]: value for name, value in taken.items()})
 
     # Encoding
 
@@ -110,16 +99,20 @@ class Encoder:
     ) -> Rows:
         """Encode n feature objects; the arrays (n,) go into the rows as they are.
 
-        The entries of a row are: categorical features as declared, crosses as declared, then undeclared
-        numbers, texts and lists, each as they stand in the sample.
+        The entries of a row are: categorical features, bins and crosses as declared, n-grams of texts as
+        declared, then undeclared numbers, texts and lists, each as they stand in the sample.
         """
         n = len(features)
-        numeric, categories = self._split(features)
-        fixed = self._hash_columns(n, categories)
-        indptr, indices, values, scaled_by = self._fixed_entries(fixed)
-        if self._undeclared is not None:
-            extra = self._undeclared_entries(self._undeclared, features)
-            indptr, indices, values, scaled_by = _merge((indptr, indices, values, scaled_by), extra)
+        if self._only_numbers:
+            numeric = self._numeric.of_rows(list(map(msgspec.structs.astuple, features)), timestamps)
+            columns: Columns = {}
+        else:
+            columns = self._by_field(features)
+            numeric = self._numeric.of_columns(n, columns, timestamps)
+        indptr, indices, values, scaled_by = self._categories.encode(n, columns)
+        if self._text or self._undeclared is not None:
+            varying = self._varying_entries(features, columns)
+            indptr, indices, values, scaled_by = _merge((indptr, indices, values, scaled_by), varying)
         return Rows(
             numeric=numeric,
             indptr=indptr,
@@ -139,52 +132,25 @@ class Encoder:
         if self._undeclared is not None:
             self._undeclared.forget()
 
-    def _split(self, features: Sequence[Any]) -> tuple[Float64, list[Sequence[Any]]]:
-        """The (n, d) numeric matrix, and a sequence of values for each categorical feature."""
-        n, d = len(features), len(self.columns)
-        if self.is_struct and not self._categorical and not self._wide:
-            return _matrix(list(map(msgspec.structs.astuple, features)), n, d), []
+    def _by_field(self, features: Sequence[Any]) -> Columns:
         if not features:
-            return np.empty((0, d)), [() for _ in self.spec.categorical]
+            return dict.fromkeys(self.names, ())
         if self.is_struct:
-            columns: list[Sequence[Any]] = list(zip(*map(msgspec.structs.astuple, features), strict=True))
-        else:
-            columns = [[one.get(name) for one in features] for name in self.names]
-        numeric = np.empty((n, d))
-        at = 0
-        for feature, column in zip(self.spec.numeric, columns, strict=False):
-            width = feature.size or 1
-            numeric[:, at : at + width] = _column(column, feature.size)
-            at += width
-        return numeric, columns[len(self.spec.numeric) :]
+            columns = zip(*map(msgspec.structs.astuple, features), strict=True)
+            return dict(zip(self.names, columns, strict=True))
+        return {name: [one.get(name) for one in features] for name in self.names}
 
-    def _hash_columns(self, n: int, categories: list[Sequence[Any]]) -> Int64:
-        """(n, c) hashes of categorical features and crosses, `ABSENT` where there is none."""
-        hashes = np.empty((n, len(self._scaled_by)), dtype=np.int64)
-        at = 0
-        for memo, column in zip(self._value_memos, categories, strict=True):
-            hashes[:, at] = np.fromiter(map(memo.__getitem__, column), np.int64, n)
-            at += 1
-        for cross, positions in zip(self._cross_memos, self._cross_positions, strict=True):
-            keys = zip(*(categories[i] for i in positions), strict=True)
-            hashes[:, at] = np.fromiter(map(cross.__getitem__, keys), np.int64, n)
-            at += 1
-        return hashes
-
-    def _fixed_entries(self, hashes: Int64) -> _Entries:
-        n, c = hashes.shape
-        present = hashes != ABSENT
-        indptr = np.zeros(n + 1, dtype=np.int64)
-        np.cumsum(present.sum(axis=1), out=indptr[1:])
-        scaled_by = np.broadcast_to(self._scaled_by, (n, c))[present]
-        return indptr, hashes[present], np.ones(len(scaled_by)), scaled_by
-
-    def _undeclared_entries(self, undeclared: UndeclaredEncoder, features: Sequence[Any]) -> _Entries:
+    def _varying_entries(self, features: Sequence[Any], columns: Columns) -> Entries:
+        """Of n-grams and undeclared features: as many as a sample happens to have."""
         indices: list[int] = []
         values: list[float] = []
         ends = [0]
-        for one in features:
-            undeclared.append(one, indices, values)
+        texts = [(encoder.append, columns[name]) for name, encoder in self._text]
+        for i, one in enumerate(features):
+            for append, column in texts:
+                append(column[i], indices, values)
+            if self._undeclared is not None:
+                self._undeclared.append(one, indices, values)
             ends.append(len(indices))
         nnz = len(indices)
         return (
@@ -196,13 +162,14 @@ class Encoder:
 
     # One sample at a time
 
-    def pairs(self, features: Any) -> list[tuple[str, float]]:
+    def pairs(self, features: Any, timestamp: int | None = None) -> list[tuple[str, float]]:
         """The encoded form of one feature object for people: column or hashed name → value, NaN = missing.
 
-        A cross with a numeric feature shows that feature's value, which the fold scales.
+        A cross with a numeric feature shows that feature's value, which the fold scales. timestamp: the event
+        time in ms, without which the columns of the time are NaN.
         """
         plain = self._plain(features)
-        return [*numeric_pairs(self.spec, plain), *hashed_pairs(self.spec, plain)]
+        return [*numeric_pairs(self.spec, plain, timestamp), *hashed_pairs(self.spec, plain)]
 
     def encoded_bytes(self, features: Any) -> int:
         """See models.encoding_readable."""
@@ -215,22 +182,7 @@ class Encoder:
         return {name: None if value != value else value for name, value in found}
 
 
-_Entries = tuple[Int64, npt.NDArray[Any], Float64, npt.NDArray[np.int16]]
-
-
-def _matrix(rows: list[tuple[Any, ...]], n: int, d: int) -> Float64:
-    """(n, d) float64; numpy reads None as NaN and True as 1."""
-    return np.fromiter(chain.from_iterable(rows), np.float64, n * d).reshape(n, d)
-
-
-def _column(column: Sequence[Any], size: int | None) -> Float64:
-    """(n, 1) or (n, size) float64, None → NaN."""
-    if size is None:
-        return _matrix([cast(tuple[Any, ...], column)], len(column), 1)
-    return _matrix([tuple(value or (_NAN,) * size) for value in column], len(column), size)
-
-
-def _merge(first: _Entries, second: _Entries) -> _Entries:
+def _merge(first: Entries, second: Entries) -> Entries:
     """The entries of each row of `first`, then those of the same row of `second`."""
     if not len(first[1]):
         return second
@@ -240,6 +192,6 @@ def _merge(first: _Entries, second: _Entries) -> _Entries:
     for entries, start in zip((first, second), starts, strict=True):
         own = entries[0]
         places = np.arange(int(own[-1])) + np.repeat(start - own[:-1], np.diff(own))
-        for target, source in zip(merged, entries[1:], strict=True):
-            target[places] = source
+        for target, own_values in zip(merged, entries[1:], strict=True):
+            target[places] = own_values
     return indptr, merged[0], merged[1], merged[2]

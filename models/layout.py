@@ -1,15 +1,19 @@
 """Where each number of a model's state stands in its one flat float64 vector S.
 
     scalars      18: counts, cumulative penalty, row counters, histogram scale, metric sums, refusals in a row
+    clock        4: steps, decay, N and t (optimizers.catch_up), where the optimizer needs them
     scaler       3 × d: count, mean, m2 of each numeric column
-    weights      C × K: coordinate i, output k at i · K + k
-    state        C × K each: what the optimizer keeps (G; z, n; q)
+    network      a network's weights and biases, and network.STATE each, where the learner has one
+    weights      C × W: coordinate i, its params from i · W on (learners); named embeddings in a network
+    STATE        C × W each: what the optimizer keeps (optimizers)
     histograms   2 × 2 × 10,000 (binary): scores of the first and second class, in total and recent
 
-Coordinates: d numeric columns, P products of two, the intercept, then 2^hash_bits hashed ones.
+Coordinates: d numeric columns, P products of two, the intercept (none of these in a network), then
+2^hash_bits hashed ones.
 
 S[:small_end] is copied whole at a batch's start, so that the batch can be undone; writes behind it are
-journaled. A region is small as a whole or not at all, and the optimizer's state goes with the weights.
+journaled. A region is small as a whole or not at all, and the optimizer's state goes with the weights. A
+network is small, however large it is: each sample changes all of it, and a batch has more samples than one.
 """
 
 from __future__ import annotations
@@ -18,10 +22,12 @@ import math
 
 import numpy as np
 
-from models.errors import SpecError
-from models.optimizers import state_names
+from models.checks import check_spec
+from models.learners import shape_of
+from models.learners.initial import initial_network, initial_table
+from models.optimizers import CLOCK, CLOCKED, state_names
 from models.rows import Float64
-from models.spec import ModelSpec, OptimizerSpec
+from models.spec import ModelSpec
 
 BLOCK = 8192
 """Floats in a block (64 KiB): the unit of dirty flags, partial saves and digests."""
@@ -52,26 +58,47 @@ class Layout:
     def __init__(self, spec: ModelSpec) -> None:
         check_spec(spec)
         features = spec.features
+        self._spec = spec
         self.columns = len(features.numeric_columns())
         self.dense = self.columns + len(features.products())
         self.hashed = 0 if features.hash_bits is None else 1 << features.hash_bits
-        self.coordinates = self.dense + 1 + self.hashed
+        self.shape = shape_of(spec, self.dense)
+        self.coordinates = self.shape.always + self.hashed
         self.outputs = spec.outputs
         self.tensors: dict[str, tuple[int, tuple[int, ...]]] = {}
         self.size = 0
+        self.state_names = state_names(spec.optimizer)
+        self.table = "embeddings" if self.shape.sizes else "weights"
+        self.small_end = self._add_all()
+        self.blocks = -(-self.size // BLOCK)
+
+    def _add_all(self) -> int:
+        """Lay the tensors out; where the small part ends."""
         self._add("scalars", SCALARS)
-        small = [self.size]
+        if self._spec.optimizer.name in CLOCKED:
+            self._add("clock", CLOCK)
+        ends = [self.size]
         self._add("scaler", 3, self.columns)
-        small.append(self.size)
-        self.state_names = state_names(spec.optimizer.name, spec.optimizer.l1)
-        for name in ("weights", *self.state_names):
-            self._add(name, self.coordinates, self.outputs)
-        small.append(self.size)
-        if spec.task == "binary":
+        ends.append(self.size)
+        if self.shape.sizes:
+            for name in ("network", *(f"network.{state}" for state in self.state_names)):
+                self._add(name, self.shape.network)
+        network_end = self.size
+        if self.coordinates:
+            prefix = "embeddings." if self.shape.sizes else ""
+            for name in (self.table, *(prefix + state for state in self.state_names)):
+                self._add(name, self.coordinates, self.shape.width)
+        ends.append(self.size)
+        if self._spec.task == "binary":
             self._add("histograms", 2, BINS)
             self._add("recent_histograms", 2, BINS)
-        self.small_end = max(end for end in small if end <= SMALL)
-        self.blocks = -(-self.size // BLOCK)
+        small = max(end for end in ends if end <= SMALL)
+        return max(small, network_end) if self.shape.sizes else small
+
+    def states(self, network: bool) -> list[int]:
+        """Where the optimizer's numbers of the network, or of the table, begin; -1: there are none."""
+        prefix = "network." if network else "embeddings." if self.shape.sizes else ""
+        return [self.offset(prefix + name) for name in self.state_names]
 
     def _add(self, name: str, *shape: int) -> None:
         self.tensors[name] = (self.size, shape)
@@ -88,42 +115,26 @@ class Layout:
 
     def zeros(self) -> Float64:
         """The state of a model that has learned nothing."""
-        vector = np.zeros(self.size)
+        vector, learner = np.zeros(self.size), self._spec.learner
         vector[HIST_SCALE] = 1.0
+        if self.shape.sizes:
+            self.view(vector, "network")[...] = initial_network(learner, self.shape)
+        if learner.name in ("factorization-machine", "mlp") and self.coordinates:
+            table = initial_table(learner, self.outputs, self.coordinates, self.shape)
+            self.view(vector, self.table)[...] = table
+        if self._spec.optimizer.name == "ftrl-proximal" and learner.name != "linear":
+            self._let_ftrl_begin(vector)
         return vector
+
+    def _let_ftrl_begin(self, vector: Float64) -> None:
+        """z that gives the params to begin with: FTRL-proximal makes params of z (optimizers.ftrl)."""
+        o = self._spec.optimizer
+        for params, z in (("network", "network.z"), (self.table, self.table.replace("weights", "") + ".z")):
+            z = z.lstrip(".")
+            if params in self.tensors:
+                begun = self.view(vector, params)
+                self.view(vector, z)[...] = -begun * (o.beta / o.learning_rate + o.l2) - np.sign(begun) * o.l1
 
     def block_range(self, block: int) -> tuple[int, int]:
         """First and past-the-last position of a block; the last block may be short."""
         return block * BLOCK, min(self.size, (block + 1) * BLOCK)
-
-
-def check_spec(spec: ModelSpec) -> None:
-    """Raise SpecError if the fold cannot run this specification."""
-    optimizer, update = spec.optimizer, spec.update
-    if spec.task == "multiclass" and len(spec.classes) < 2:
-        raise SpecError(
-            f"classes: found {len(spec.classes)}, a multiclass model needs two or more; name them all"
-        )
-    bits = spec.features.hash_bits
-    if bits is not None and not 1 <= bits <= 30:
-        raise SpecError(f"features.hash_bits: expected 1 to 30, found {bits}; 18 is a good start")
-    if not (0.0 < optimizer.learning_rate < math.inf):
-        raise SpecError(
-            f"optimizer.learning_rate: expected a number above 0, found {optimizer.learning_rate}"
-        )
-    for name in ("l1", "l2", "beta"):
-        if not (0.0 <= getattr(optimizer, name) < math.inf):
-            raise SpecError(f"optimizer.{name}: expected 0 or more, found {getattr(optimizer, name)}")
-    if optimizer.name == "ftrl-proximal" and optimizer.schedule.name != "constant":
-        raise SpecError(
-            f"optimizer.schedule: found {optimizer.schedule.name}, but ftrl-proximal adapts its own rates; "
-            "leave the schedule out"
-        )
-    if spec.halt_after < 0:
-        raise SpecError(f"halt_after: expected 0 or more, found {spec.halt_after}")
-    counts = OptimizerSpec("sgd", 1.0)
-    if spec.learner.name == "counting" and (spec.task, optimizer) != ("regression", counts):
-        raise SpecError("learner: 'counting' is for task 'regression' with plain sgd at rate 1")
-    for name in ("batch_size", "window_size", "stride", "steps"):
-        if getattr(update, name) < 1:
-            raise SpecError(f"update.{name}: expected 1 or more, found {getattr(update, name)}")

@@ -23,12 +23,14 @@ from models.kernels.fold import (
     fold_rows,
 )
 from models.kernels.journal import mark_dirty, restore, restore_blocks
+from models.kernels.judge import REASONS
 from models.kernels.plan import Batch, Scratch, make_plan
 from models.kernels.serve import serve_rows
-from models.kernels.step import REASONS
+from models.kernels.table import read_table
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SCALARS, SKIPPED, Layout
 from models.metrics import Metric, Metrics, read_metrics
-from models.readable import Weight, read_weights
+from models.optimizers import CLOCK
+from models.readable import Wanted, Weight
 from models.row_buffer import RowBuffer
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
@@ -105,7 +107,9 @@ class Model:
     def predict(self, rows: Rows) -> Float64:
         """(n, K) predictions; the state stays as it is."""
         served = np.empty((len(rows), self.layout.outputs))
-        serve_rows(self.S, self._plan, _batch(rows), np.empty(self.layout.dense), served.reshape(-1))
+        scratch = self._scratch
+        z = np.empty(self.layout.dense)
+        serve_rows(self.S, self._plan, _batch(rows), z, scratch.units, scratch.slopes, served.reshape(-1))
         return served
 
     def predict_and_learn(self, rows: Rows) -> Learned:
@@ -203,7 +207,7 @@ class Model:
         if not self._pending or self._pending[0] is not undo:
             raise ValueError("forget: not the oldest pending batch; forget the older ones first")
         self._pending.popleft()
-        mark_dirty(self.dirty, undo.positions, undo.count)
+        mark_dirty(self.dirty, len(undo.small), undo.positions, undo.count)
         self._pool.give_back(undo)
 
     # State: out and in
@@ -310,11 +314,23 @@ class Model:
     ) -> list[Weight]:
         """(name, weight, mean, std) of the `top` weights by |weight|, all if None; see models.readable."""
         undos, layout = self._left_out(undos), self.layout
-        end = layout.offset("weights") + layout.coordinates * layout.outputs
         # S itself where nothing is pending: a large model's weights are not copied for a few names.
+        end = layout.size
+        if not layout.shape.sizes and not self._plan.optimizer.drifts:
+            end = layout.offset("weights") + layout.coordinates * layout.shape.width
         vector = part_before(self.S, undos, 0, end) if undos else self.S
-        scaler, weights = layout.view(vector, "scaler"), layout.view(vector, "weights")
-        return read_weights(self.spec, layout, scaler, weights, names, top)
+        wanted = Wanted(self.spec, layout, names)
+        values = np.empty((len(wanted.coordinates), layout.outputs))
+        if values.size:
+            read_table(vector, self._plan, wanted.coordinates, values.reshape(-1))
+        return wanted.weights(layout.view(vector, "scaler"), values, top)
+
+    def heaviness(self, hashes: Int64) -> Float64:
+        """(n,) largest size of a param of each hashed coordinate, in the view."""
+        layout = self.layout
+        table = layout.view(self.S, layout.table)
+        largest: Float64 = np.abs(table[layout.shape.always + (hashes & (layout.hashed - 1))]).max(axis=1)
+        return largest
 
     def _left_out(self, undos: Sequence[Undo] | None) -> Sequence[Undo]:
         return self.pending if undos is None else undos
@@ -340,18 +356,21 @@ def _batch(rows: Rows) -> Batch:
 
 def _scratch(layout: Layout, slots: int = 0, entries: int = 0) -> Scratch:
     """Working memory for steps on up to `slots` coordinates and `entries` stored entries."""
-    slots = max(slots, layout.dense + 1)
-    size = slots * layout.outputs
+    slots = max(slots, layout.shape.always)
+    size = layout.shape.network + slots * layout.shape.width
+    units = layout.shape.units + 3 * layout.shape.width
     return Scratch(
         z=np.zeros(layout.dense),
         scaler=np.zeros(3 * layout.columns),
         scores=np.zeros(layout.outputs),
         penalty=np.zeros(1),
+        clock=np.zeros(CLOCK),
         slots=np.zeros(layout.hashed, dtype=np.uint32),
         touched=np.zeros(slots, dtype=np.int64),
         entry_slots=np.zeros(entries, dtype=np.uint32),
         w=np.zeros(size),
-        a=np.zeros(size),
-        b=np.zeros(size),
+        state=np.zeros(size * len(layout.state_names)),
         g=np.zeros(size),
+        units=np.zeros(units),
+        slopes=np.zeros(units),
     )

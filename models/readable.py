@@ -13,12 +13,14 @@ from models.spec import ClassLabel, ModelSpec
 
 
 class Weight(NamedTuple):
-    """One weight. `mean` and `std` are those of a standardised column, on whose scale the weight stands."""
+    """One weight. `scaling` is that of a scaled column, on whose scale the weight stands.
+
+    It has "mean" and "std" of a standardised column, "min" and "max" of a min-max scaled one, else nothing.
+    """
 
     name: str
     value: float
-    mean: float | None
-    std: float | None
+    scaling: dict[str, float]
 
 
 def class_text(label: ClassLabel) -> str:
@@ -26,44 +28,51 @@ def class_text(label: ClassLabel) -> str:
     return str(label).lower() if isinstance(label, bool) else str(label)
 
 
-def read_weights(
-    spec: ModelSpec,
-    layout: Layout,
-    scaler: Float64,
-    weights: Float64,
-    names: Mapping[int, str],
-    top: int | None,
-) -> list[Weight]:
-    """The `top` weights by |value| (all of them if None), ties in the order of the features.
+class Wanted:
+    """Weights that have a name: those of dense features, of the intercept, of the hashed ones in `names`.
 
-    `scaler` is (3, d), `weights` (C, K). `names`: full hash → name; hashed coordinates without one are left
-    out, and names that collide share a value. Several classes: `CLASS:name`.
+    names: full hash → name; hashed coordinates without one are left out, those that collide share a value.
+    `coordinates` are theirs in the table; a network's params have no names.
     """
-    hashes = np.fromiter(names, dtype=np.int64, count=len(names)) if layout.hashed else np.zeros(0, np.int64)
-    coordinates = np.concatenate(
-        [np.arange(layout.dense + 1), layout.dense + 1 + (hashes & (layout.hashed - 1))]
-    )
-    values = weights[coordinates].reshape(-1)
-    order = np.argsort(-np.abs(values), kind="stable")[:top]
-    features = [*spec.features.numeric_columns(), *spec.features.product_names(), "intercept"]
-    if layout.hashed:
-        features += names.values()
-    columns = _columns(spec, scaler)
+
+    def __init__(self, spec: ModelSpec, layout: Layout, names: Mapping[int, str]) -> None:
+        self._spec, self._layout = spec, layout
+        self.features: list[str] = []
+        self.coordinates = np.zeros(0, dtype=np.int64)
+        if layout.shape.sizes:
+            return
+        hashes = np.fromiter(names, np.int64, len(names)) if layout.hashed else np.zeros(0, np.int64)
+        always = layout.shape.always
+        hashed = always + (hashes & (layout.hashed - 1))
+        self.coordinates = np.concatenate([np.arange(always), hashed])
+        self.features = [*spec.features.numeric_columns(), *spec.features.product_names(), "intercept"]
+        if layout.hashed:
+            self.features += names.values()
+
+    def weights(self, scaler: Float64, values: Float64, top: int | None) -> list[Weight]:
+        """The `top` weights by |value| (all of them if None), ties in the order of the features.
+
+        `scaler` is (3, d), `values` (len(coordinates), K). Several classes: `CLASS:name`.
+        """
+        values = values.reshape(-1)
+        order = np.argsort(-np.abs(values), kind="stable")[:top]
+        columns = _columns(self._spec, scaler)
+        result = []
+        for j in order:
+            i, k = divmod(int(j), self._layout.outputs)
+            scaling = columns[i] if i < self._layout.columns else {}
+            prefix = f"{class_text(self._spec.classes[k])}:" if self._layout.outputs > 1 else ""
+            result.append(Weight(prefix + self.features[i], float(values[j]), scaling))
+        return result
+
+
+def _columns(spec: ModelSpec, scaler: Float64) -> list[dict[str, float]]:
+    """How each column is scaled, as in Weight."""
     result = []
-    for j in order:
-        i, k = divmod(int(j), layout.outputs)
-        mean, std = columns[i] if i < layout.columns else (None, None)
-        prefix = f"{class_text(spec.classes[k])}:" if layout.outputs > 1 else ""
-        result.append(Weight(prefix + features[i], float(values[j]), mean, std))
-    return result
-
-
-def _columns(spec: ModelSpec, scaler: Float64) -> list[tuple[float | None, float | None]]:
-    """Mean and standard deviation of each column; None where it is not standardised."""
-    standard = [f.scaling == "standard" for f in spec.features.numeric for _ in f.columns()]
-    result: list[tuple[float | None, float | None]] = []
-    for c, standardised in enumerate(standard):
-        count, mean, m2 = (float(v) for v in scaler[:, c])
-        std = (m2 / count) ** 0.5 if count > 0 else 0.0
-        result.append((mean, std) if standardised else (None, None))
+    for scaling, column in zip(spec.features.scalings(), scaler.T.tolist(), strict=True):
+        count, second, third = column
+        if scaling == "standard":
+            result.append({"mean": second, "std": (third / count) ** 0.5 if count > 0 else 0.0})
+        else:
+            result.append({"min": second, "max": third} if scaling == "min-max" else {})
     return result

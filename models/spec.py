@@ -3,6 +3,8 @@
 Everything that the fold reads is here, with defaults written out, so that a changed default of a later
 release cannot change a model that exists. Names, topics and intervals are not here: they change nothing
 in the fold.
+
+A field that a later release adds has the default that earlier logs behaved by: they are read without it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,39 @@ import msgspec
 
 Task = Literal["regression", "binary", "multiclass"]
 ClassLabel = str | int | bool
+Scaling = Literal["standard", "min-max", "none"]
+Transform = Literal["none", "log"]
+TextNorm = Literal["none", "l2"]
+TimeCycle = Literal["minute-of-hour", "hour-of-day", "day-of-week", "day-of-month", "month-of-year"]
+LearnerName = Literal["linear", "factorization-machine", "mlp", "counting"]
+Activation = Literal["relu", "tanh", "gelu"]
+LossName = Literal[
+    "squared", "absolute", "huber", "quantile", "poisson", "log", "hinge", "squared-hinge", "cross-entropy"
+]
+OptimizerName = Literal[
+    "sgd",
+    "momentum",
+    "nesterov",
+    "adagrad",
+    "rmsprop",
+    "adam",
+    "adamw",
+    "ftrl-proximal",
+    "normalized-adaptive",
+]
+ScheduleName = Literal["constant", "inverse-scaling", "exponential", "step", "cosine"]
+
+DEFAULT_LOSSES: dict[Task, LossName] = {
+    "regression": "squared",
+    "binary": "log",
+    "multiclass": "cross-entropy",
+}
+LOSSES_OF: dict[Task, tuple[LossName, ...]] = {
+    "regression": ("squared", "absolute", "huber", "quantile", "poisson"),
+    "binary": ("log", "hinge", "squared-hinge"),
+    "multiclass": ("cross-entropy",),
+}
+"""The losses that serve a task."""
 
 FOLD_VERSION = 2
 """Counts changes of the fold's arithmetic or state layout; stands in every genesis record."""
@@ -21,22 +56,47 @@ DEFAULT_HASH_BITS = 18
 
 
 class NumericFeature(msgspec.Struct, frozen=True):
-    """A declared numeric feature; `size` is the length of a list, None for a plain number."""
+    """A declared numeric feature; `size` is the length of a list, None for a plain number.
+
+    `transform` comes before the scaling: "log" is sign(x) log(1 + |x|). `of` is the sample's field that it is
+    made of, None for the one of its own name.
+    """
 
     name: str
     size: int | None = None
-    scaling: Literal["standard", "none"] = "standard"
+    scaling: Scaling = "standard"
+    transform: Transform = "none"
+    of: str | None = None
 
     def columns(self) -> list[str]:
         """Names of the columns it fills: `v`, or `v[0]` … `v[size-1]`."""
         return [self.name] if self.size is None else [f"{self.name}[{i}]" for i in range(self.size)]
 
 
+class BinnedFeature(msgspec.Struct, frozen=True):
+    """A number as an indicator of the bin it falls into; `edges` increase, and belong to the bin above."""
+
+    name: str
+    edges: tuple[float, ...]
+    of: str | None = None
+
+
+class TextFeature(msgspec.Struct, frozen=True):
+    """A text as counts of n-grams: of 1 … `words` words, of `characters` from … to (see encoding_text)."""
+
+    name: str
+    words: int = 1
+    characters: tuple[int, int] | None = None
+    norm: TextNorm = "none"
+    of: str | None = None
+
+
 class FeatureSpec(msgspec.Struct, frozen=True):
     """Declared features.
 
     `hash_bits` None: a dense model of numeric columns alone. `others` "include": undeclared features are
-    taken by their type into the hashed part.
+    taken by their type into the hashed part. `time` are cycles of the event time, `utc_offset` the minutes by
+    which its clock is ahead of UTC.
     """
 
     numeric: tuple[NumericFeature, ...] = ()
@@ -44,10 +104,24 @@ class FeatureSpec(msgspec.Struct, frozen=True):
     interactions: tuple[tuple[str, ...], ...] = ()
     hash_bits: int | None = None
     others: Literal["ignore", "include"] = "ignore"
+    bins: tuple[BinnedFeature, ...] = ()
+    time: tuple[TimeCycle, ...] = ()
+    utc_offset: int = 0
+    text: tuple[TextFeature, ...] = ()
+
+    def hashes(self) -> bool:
+        """Whether something declared here needs the hashed part."""
+        return bool(self.categorical or self.bins or self.text) or self.others == "include"
 
     def numeric_columns(self) -> list[str]:
-        """Names of the dense columns, in order."""
-        return [column for feature in self.numeric for column in feature.columns()]
+        """Names of the dense columns, in order: declared numbers, then two of each cycle of the time."""
+        declared = [column for feature in self.numeric for column in feature.columns()]
+        return declared + [f"time.{cycle}.{part}" for cycle in self.time for part in ("sin", "cos")]
+
+    def scalings(self) -> list[Scaling]:
+        """How each dense column is scaled."""
+        time: list[Scaling] = ["none"] * (2 * len(self.time))
+        return [feature.scaling for feature in self.numeric for _ in feature.columns()] + time
 
     def products(self) -> list[tuple[int, int]]:
         """Interactions of two numeric features, as pairs of dense column positions."""
@@ -69,21 +143,43 @@ class FeatureSpec(msgspec.Struct, frozen=True):
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True):
-    """α_t = α ("constant"), or α / (t + 1)^power ("inverse-scaling"); t = samples learned before."""
+    """How the learning rate changes with t, the samples learned before (models.schedules has the formulas).
 
-    name: Literal["constant", "inverse-scaling"] = "constant"
+    `power` belongs to "inverse-scaling"; `factor` and `every` to "exponential" and "step"; `floor` and
+    `horizon` to "cosine"; `warmup` samples of linear growth to all.
+    """
+
+    name: ScheduleName = "constant"
     power: float = 0.5
+    factor: float = 0.5
+    every: int = 100_000
+    horizon: int = 1_000_000
+    floor: float = 0.0
+    warmup: int = 0
 
 
 class OptimizerSpec(msgspec.Struct, frozen=True):
-    """An optimizer and its regularisation. `beta` is FTRL-proximal's alone."""
+    """An optimizer, its regularisation and clipping; models.optimizers says which takes what.
 
-    name: Literal["sgd", "adagrad", "ftrl-proximal"] = "adagrad"
+    `beta` is FTRL-proximal's; `momentum` that of "momentum" and "nesterov"; `rho` of "rmsprop"; `beta1` and
+    `beta2` of "adam" and "adamw"; `epsilon` of these three; `weight_decay` of "adamw". `clip_value` and
+    `clip_norm` bound the elements and the Euclidean norm of a gradient; 0: they do not.
+    """
+
+    name: OptimizerName = "adagrad"
     learning_rate: float = 0.1
     schedule: ScheduleSpec = ScheduleSpec()
     l1: float = 0.0
     l2: float = 0.0
     beta: float = 1.0
+    momentum: float = 0.9
+    rho: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.01
+    clip_value: float = 0.0
+    clip_norm: float = 0.0
 
 
 class UpdateSpec(msgspec.Struct, frozen=True):
@@ -100,11 +196,30 @@ class UpdateSpec(msgspec.Struct, frozen=True):
 class LearnerSpec(msgspec.Struct, frozen=True):
     """The family of the model.
 
+    "factorization-machine" has `factors` latent factors a feature. "mlp" has `hidden` layers of units with
+    one `activation`; its hashed features share one table of embeddings of size `embedding`, and those of a
+    sample are summed. Both begin at small numbers that follow from `seed`: factors and embeddings have the
+    standard deviation `deviation`.
+
     "counting" counts instead of learning, for audits: with SGD at rate 1 each learned sample adds its
     features to the weights, whatever its label, so an indicator's weight is how often it was learned.
     """
 
-    name: Literal["linear", "counting"] = "linear"
+    name: LearnerName = "linear"
+    factors: int = 8
+    hidden: tuple[int, ...] = (64, 32)
+    activation: Activation = "relu"
+    embedding: int = 16
+    deviation: float = 0.1
+    seed: int = 0
+
+
+class LossSpec(msgspec.Struct, frozen=True):
+    """What is minimised: `delta` is Huber's threshold, `quantile` the one that "quantile" estimates."""
+
+    name: LossName = "squared"
+    delta: float = 1.0
+    quantile: float = 0.5
 
 
 class ModelSpec(msgspec.Struct, frozen=True):
@@ -118,6 +233,12 @@ class ModelSpec(msgspec.Struct, frozen=True):
     update: UpdateSpec = UpdateSpec()
     halt_after: int = 100
     """Updates refused in a row after which the model only predicts, until it is resumed; 0: never."""
+    loss: LossSpec | None = None
+    """None, as in logs from before there was a choice, becomes the task's default."""
+
+    def __post_init__(self) -> None:
+        if self.loss is None:
+            msgspec.structs.force_setattr(self, "loss", LossSpec(DEFAULT_LOSSES[self.task]))
 
     @property
     def outputs(self) -> int:

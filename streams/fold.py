@@ -138,10 +138,8 @@ class Fold:
 
     def prune_names(self) -> None:
         """Keep the names of the heavier half of the weights, so that the table stays bounded."""
-        layout = self.model.layout
         hashes = np.fromiter(self.names, dtype=np.int64, count=len(self.names))
-        weights = layout.view(self.model.S, "weights")[layout.dense + 1 + (hashes & (layout.hashed - 1))]
-        weight = np.abs(weights).max(axis=1)
+        weight = self.model.heaviness(hashes)
         heaviest = np.lexsort((hashes, -weight))[: MAX_NAMES // 2]
         self.names = {int(h): self.names[int(h)] for h in hashes[np.sort(heaviest)]}
         self.names_changed = True
@@ -159,13 +157,24 @@ def genesis_value(spec: ModelSpec, self_test: str) -> bytes:
     return msgspec.json.encode(body, order="sorted")
 
 
+def begun_with(genesis: bytes) -> ModelSpec | None:
+    """The specification in a genesis record's body; None if it is none that this release can read."""
+    try:
+        return msgspec.convert(msgspec.json.decode(genesis)["spec"], ModelSpec)
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return None
+
+
 def check_genesis(found: bytes, spec: ModelSpec, self_test: str, name: str) -> None:
     """Raise GenesisError where the log's genesis differs from this worker's, and say in what."""
     mine = msgspec.json.decode(genesis_value(spec, self_test))
     try:
         theirs = msgspec.json.decode(found)
+        begun = begun_with(found)
+        if begun is not None:  # with what a later release added, as the log is read
+            theirs["spec"] = msgspec.to_builtins(begun)
         differences = list(_differences(theirs, mine, ""))
-    except (msgspec.DecodeError, AttributeError):
+    except (msgspec.DecodeError, AttributeError, TypeError):
         differences = ["the genesis record is not readable"]
     if differences:
         raise GenesisError(

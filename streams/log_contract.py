@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from streams.learning_log import LogError
 from streams.log_format import LogRecord
 
 
@@ -59,3 +60,15 @@ class Writer(Protocol):
 
     async def stop(self) -> None:
         """Close, for good or until `start`; also one that is closed."""
+
+
+SILENCE = 30
+"""Seconds after which a log that has records and gives none counts as unreachable."""
+
+
+async def next_records(reader: Reader) -> list[LogRecord]:
+    """The next records of a log that has some; raises LogError when none arrives, and as `run` does."""
+    for _ in range(SILENCE):
+        if run := await reader.run(timeout_ms=1000):
+            return run
+    raise LogError(f"{reader.topic}: no record arrived within {SILENCE} s; is a broker down?")

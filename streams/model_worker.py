@@ -21,9 +21,10 @@ from models.model import Model
 from models.self_test import self_test_digest, warm_up
 from streams.audit import Auditor, wrong_workers
 from streams.checkpoints import Checkpoints
-from streams.fold import Fold, check_genesis, genesis_value
+from streams.fold import Fold, begun_with, check_genesis, genesis_value
 from streams.ingest import Ingest
 from streams.learning_log import LogError, LogGone, LogReader, LogWriter
+from streams.log_contract import next_records
 from streams.log_format import DataCodec, LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.predictions import Output
@@ -97,6 +98,7 @@ class ModelWorker:
 
     async def start(self, seek: Seek) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
+        self._spec = self.settings.spec(begun_with(await self._read_genesis()))
         self._self_test = await asyncio.to_thread(self._prepare)
         fold = Fold(Model(self._spec), DataCodec(self._spec))
         self.view = View(fold, self.worker, self.settings.audit_every)
@@ -127,10 +129,27 @@ class ModelWorker:
             task.add_done_callback(self.processor.check)
             self._tasks.append(task)
 
+    async def _read_genesis(self) -> bytes:
+        """The body of the log's genesis, from the checkpoint or the log; empty if it has not begun."""
+        stored = (await self._store.load_text(self.name)).get("genesis", "")
+        if stored:
+            return stored.encode()
+        reader = self._another_reader()
+        try:
+            await reader.start()
+            start, end = await reader.bounds()
+            if start > 0 or end == 0:
+                return b""
+            reader.stand(0)
+            first = await next_records(reader)
+            return next((record.value or b"" for record in first if record.kind == "genesis"), b"")
+        finally:
+            await reader.stop()
+
     def _prepare(self) -> str:
         """Load the compiled kernels before the first sample needs them; returns the self-test's digest."""
         warm_up(self._spec)
-        return self_test_digest()
+        return self_test_digest(self._spec)
 
     async def _stand_in_log(self, fold: Fold, loaded: bool) -> None:
         """Rule 17: the checkpoint must stand inside the log, behind the record that it names."""
@@ -187,11 +206,7 @@ class ModelWorker:
             self._auditor.note(offset, digest)
 
     async def _next_run(self) -> list[LogRecord]:
-        for _ in range(30):
-            run = await self._reader.run()
-            if run:
-                return run
-        raise LogError(f"{self.settings.learning_log}: no record arrived within 30 s; is a broker down?")
+        return await next_records(self._reader)
 
     async def _open_all(self) -> None:
         """Open every partition there is when the model begins, so that later ones are known to be new."""

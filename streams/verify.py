@@ -16,7 +16,8 @@ from infra.store import Checkpoint
 from models.model import Model
 from models.spec import ModelSpec
 from streams.fold import Fold
-from streams.learning_log import LogError, LogGone, LogReader
+from streams.learning_log import LogGone, LogReader
+from streams.log_contract import next_records
 from streams.log_format import DataCodec
 from streams.view import View
 
@@ -28,7 +29,6 @@ FIELDS = (
 """Readable fields of a checkpoint that follow from the log, and so can be compared with it."""
 NAMES = "names"
 LONGEST_SHOWN = 200
-SILENCE = 30  # runs of a second in which no record comes
 
 Tell = Callable[[int, int], None]
 """Told of the log offset reached, and of the one to reach."""
@@ -53,7 +53,7 @@ async def fold_to(view: View, reader: LogReader, until: int, tell: Tell | None =
 
     Raises LogGone where the log does not reach from one to the other, LogError when nothing comes.
     """
-    fold, silent = view.fold, 0
+    fold = view.fold
     start, end = await reader.bounds()
     if not start <= fold.log_offset <= until <= end:
         raise LogGone(
@@ -61,11 +61,7 @@ async def fold_to(view: View, reader: LogReader, until: int, tell: Tell | None =
         )
     reader.stand(fold.log_offset)
     while fold.log_offset < until:
-        run = await reader.run()
-        silent = 0 if run else silent + 1
-        if silent >= SILENCE:
-            raise LogError(f"{reader.topic}: no record arrived within {SILENCE} s; is a broker down?")
-        for record in run:
+        for record in await next_records(reader):
             if record.offset < until:
                 view.fold_run([record])
             await asyncio.sleep(0)

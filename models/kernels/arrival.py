@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from models.kernels.jit import helper
-from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
-from models.kernels.step import (
+from models.kernels.family import add_gradient, stored_scores
+from models.kernels.gather import gather
+from models.kernels.jit import helper, part
+from models.kernels.judge import (
     ACCEPTED,
     BAD_FEATURES,
     BAD_GRADIENT,
@@ -13,8 +14,10 @@ from models.kernels.step import (
     BAD_WEIGHT,
     explodes,
 )
+from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
+from models.learners import LINEAR
 from models.learners.linear import raw_scores, row_explodes
-from models.losses import is_label, to_derivative, to_prediction
+from models.losses import is_label, to_derivative
 from models.rows import Float64
 from models.scaling import LIMIT, multiply, scale, take_in
 
@@ -32,25 +35,26 @@ def encode(
     to = stored.indptr[at]
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
         c = batch.scaled_by[e]
-        stored.coordinates[to] = plan.dense + 1 + (batch.indices[e] & plan.mask)
+        stored.coordinates[to] = plan.always + (batch.indices[e] & plan.mask)
         stored.values[to] = batch.values[e] * x[xat + c] if c >= 0 else batch.values[e]
         to += 1
     stored.indptr[at + 1] = to
 
 
-@helper
+@part
 def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
     """Whether row `at` would explode at the params as they are, before it may enter a batch or window."""
+    if plan.family != LINEAR:
+        return _judge_gradient(S, plan, stored, at, scratch)
     first, last = stored.indptr[at], stored.indptr[at + 1]
     xat = at * plan.dense
     raw_scores(
-        S, plan.weights, plan.outputs, plan.dense, stored.x, xat, stored.coordinates, stored.values,
+        S, plan.table, plan.outputs, plan.dense, stored.x, xat, stored.coordinates, stored.values,
         first, last, first, scratch.scores, 0,
     )  # fmt: skip
     if explodes(scratch.scores, plan.outputs):
         return BAD_SCORE
-    to_prediction(plan.task, plan.outputs, scratch.scores, 0)
-    to_derivative(plan.loss, scratch.scores, 0, stored.labels[at])
+    to_derivative(plan.loss, plan.outputs, scratch.scores, 0, stored.labels[at])
     if row_explodes(
         stored.x, xat, plan.dense, stored.values, first, last,
         scratch.scores, plan.outputs, stored.weights[at], LIMIT,
@@ -59,14 +63,32 @@ def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratc
     return ACCEPTED
 
 
+@part
+def _judge_gradient(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
+    """As `judge_alone`, by the gradient itself."""
+    n = gather(S, plan, stored, at, at + 1, scratch)
+    origin, size = stored.indptr[at], plan.network_size + n * plan.width
+    stored_scores(plan, stored, at, origin, scratch)
+    if explodes(scratch.scores, plan.outputs):
+        return BAD_SCORE
+    to_derivative(plan.loss, plan.outputs, scratch.scores, 0, stored.labels[at])
+    for j in range(size):
+        scratch.g[j] = 0.0
+    if stored.weights[at] > 0.0:
+        add_gradient(plan, stored, at, origin, scratch, stored.weights[at])
+    return BAD_GRADIENT if explodes(scratch.g, size) else ACCEPTED
+
+
 @helper
 def prepare(S: Float64, plan: Plan, batch: Batch, i: int, stored: Stored, at: int, scratch: Scratch) -> int:
     """New scaler and the encoded row, without a write to S; ACCEPTED or the reason to refuse."""
-    if not is_label(plan.task, plan.outputs, batch.labels[i]):
+    if not is_label(plan.task, plan.loss, plan.outputs, batch.labels[i]):
         return BAD_LABEL
     if not 0.0 <= batch.weights[i] <= LIMIT:
         return BAD_WEIGHT
-    if not take_in(S, plan.scaler, batch.numeric, i * plan.columns, plan.columns, scratch.scaler):
+    if not take_in(
+        S, plan.scaler, batch.numeric, i * plan.columns, plan.columns, plan.standard, scratch.scaler
+    ):
         return BAD_FEATURES
     encode(plan, batch, i, scratch.scaler, stored, at, stored.x, at * plan.dense)
     if plan.update == SAMPLE and batch.weights[i] > 0.0:

@@ -10,55 +10,42 @@ from models.rows import Float64, Int64
 
 
 @helper
-def _commit_tensor(
-    S: Float64,
-    dirty: UInt8,
-    base: int,
-    new: Float64,
-    plan: Plan,
-    touched: Int64,
-    n: int,
-    positions: Int64,
-    old: Float64,
-    length: int,
-    journaling: bool,
-) -> int:
-    """Write the compact values of n coordinates back to the tensor at `base`; the journal's new length."""
-    outputs, dense = plan.outputs, (plan.dense + 1) * plan.outputs
+def _commit_table(
+    S: Float64, dirty: UInt8, base: int, new: Float64, at: int, plan: Plan, touched: Int64, n: int,
+    positions: Int64, old: Float64, length: int, journaling: bool,
+) -> int:  # fmt: skip
+    """Write n coordinates' numbers, new[at] and on, back to the tensor at `base`; the journal's length."""
+    width, always = plan.width, plan.always * plan.width
     journal = journaling and base >= plan.small_end
-    length = put_run(S, dirty, base, new, dense, positions, old, length, journal)
-    for i in range(plan.dense + 1, n):
-        p = base + touched[i] * outputs
-        for k in range(outputs):
-            length = put(S, dirty, p + k, new[i * outputs + k], positions, old, length, journal)
+    length = put_run(S, dirty, base, new, at, always, positions, old, length, journal)
+    for i in range(plan.always, n):
+        p, q = base + touched[i] * width, at + i * width
+        for k in range(width):
+            length = put(S, dirty, p + k, new[q + k], positions, old, length, journal)
     return length
 
 
 @helper
 def commit_step(
-    S: Float64,
-    dirty: UInt8,
-    plan: Plan,
-    scratch: Scratch,
-    n: int,
-    positions: Int64,
-    old: Float64,
-    length: int,
-    journaling: bool,
-) -> int:
-    touched = scratch.touched
-    length = _commit_tensor(
-        S, dirty, plan.weights, scratch.w, plan, touched, n, positions, old, length, journaling
+    S: Float64, dirty: UInt8, plan: Plan, scratch: Scratch, n: int, positions: Int64, old: Float64,
+    length: int, journaling: bool,
+) -> int:  # fmt: skip
+    """Write what a step made of the gathered params back; the journal's new length."""
+    size, room = plan.network_size, scratch.w.size
+    put_run(S, dirty, plan.network, scratch.w, 0, size, positions, old, 0, False)
+    length = _commit_table(
+        S, dirty, plan.table, scratch.w, size, plan, scratch.touched, n, positions, old, length, journaling
     )
-    if plan.state_a >= 0:
-        length = _commit_tensor(
-            S, dirty, plan.state_a, scratch.a, plan, touched, n, positions, old, length, journaling
-        )
-    if plan.state_b >= 0:
-        length = _commit_tensor(
-            S, dirty, plan.state_b, scratch.b, plan, touched, n, positions, old, length, journaling
-        )
+    for s in range(plan.optimizer.states):
+        put_run(S, dirty, plan.network_states[s], scratch.state, s * room, size, positions, old, 0, False)
+        length = _commit_table(
+            S, dirty, plan.table_states[s], scratch.state, s * room + size, plan, scratch.touched, n,
+            positions, old, length, journaling,
+        )  # fmt: skip
     S[PENALTY] = scratch.penalty[0]
+    if plan.clock >= 0:
+        for j in range(scratch.clock.size):
+            S[plan.clock + j] = scratch.clock[j]
     return length
 
 

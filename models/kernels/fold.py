@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from models.kernels.arrival import prepare
 from models.kernels.commit import commit_rows, commit_step
+from models.kernels.gather import gather
 from models.kernels.jit import entry_point, helper
 from models.kernels.journal import put_run
-from models.kernels.plan import BATCH, SAMPLE, WINDOW, Batch, Plan, Scratch, Stored, UInt8
+from models.kernels.judge import ACCEPTED
+from models.kernels.plan import BATCH, SAMPLE, STRUCTS, WINDOW, Batch, Plan, Scratch, Stored, UInt8
 from models.kernels.prequential import observe
 from models.kernels.serve import serve
-from models.kernels.step import ACCEPTED, gather, take_steps
+from models.kernels.step import take_steps
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SKIPPED
+from models.learners import LINEAR
 from models.rows import Float64, Int64
 
 ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 5
@@ -47,18 +50,19 @@ def _needs_more(
 ) -> bool:
     """Whether a row whose step spans `entries` may need more memory; if so, `progress` says how much.
 
-    Bounds: every entry a coordinate of its own (never more than there are), three tensors, and all recent
-    bins scaled down.
+    Bounds: every entry a coordinate of its own (never more than there are), params and the optimizer's
+    numbers, and all recent bins scaled down.
     """
     slots, more = 0, False
-    if due:
-        slots = plan.dense + 1 + min(entries, plan.mask + 1)
+    if due or plan.family != LINEAR:  # the others are judged by their gradient when they arrive
+        slots = plan.always + min(entries, plan.mask + 1)
         if slots > scratch.touched.size:
             progress[NEED_SLOTS], more = slots, True
         if entries > scratch.entry_slots.size:
             progress[NEED_ENTRIES], more = entries, True
     if journaling:
-        bound = progress[JOURNAL] + 3 * (slots * plan.outputs + plan.columns) + 2 * BINS + 2
+        numbers = (1 + plan.optimizer.states) * slots * plan.width
+        bound = progress[JOURNAL] + numbers + 3 * plan.columns + 2 * BINS + 2
         if bound > capacity:
             progress[NEED_JOURNAL], more = bound, True
     return more
@@ -72,7 +76,7 @@ def _weight(stored: Stored, start: int, stop: int) -> float:
     return total
 
 
-@entry_point(Plan, Batch, Stored, Scratch)
+@entry_point(*STRUCTS, Batch, Stored, Scratch)
 def fold_rows(
     S: Float64,
     dirty: UInt8,
@@ -108,7 +112,7 @@ def fold_rows(
             return
         learned_before[i] = int(S[SAMPLES])
         if not given:
-            serve(S, plan, batch, i, scratch.z, served, i * plan.outputs)
+            serve(S, plan, batch, i, scratch.z, scratch.units, scratch.slopes, served, i * plan.outputs)
         if batch.labels[i] != batch.labels[i]:
             continue
 
@@ -121,9 +125,9 @@ def fold_rows(
             )  # fmt: skip
             continue
         reason = prepare(S, plan, batch, i, stored, at, scratch)
-        n = 0
+        stepped, n = False, 0
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
-            n = gather(S, plan, stored, start, at + 1, scratch)
+            stepped, n = True, gather(S, plan, stored, start, at + 1, scratch)
             reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
         if reason != ACCEPTED:
             refused_rows[progress[REFUSALS]] = i
@@ -131,15 +135,15 @@ def fold_rows(
             progress[REFUSALS] += 1
             S[REFUSED] += 1.0
             S[RUN] += 1.0
-            if n > 0:  # the step as a whole: its rows go too, or they would refuse all that follow
+            if stepped:  # the step as a whole: its rows go too, or they would refuse all that follow
                 S[ROWS_FIRST] = S[ROWS_END]
             continue
 
         length = progress[JOURNAL]
-        if n > 0:
+        if stepped:
             length = commit_step(S, dirty, plan, scratch, n, positions, old, length, journaling)
         length = put_run(
-            S, dirty, plan.scaler, scratch.scaler, 3 * plan.columns, positions, old, length,
+            S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, positions, old, length,
             journaling and plan.scaler >= plan.small_end,
         )  # fmt: skip
         commit_rows(S, plan, due)

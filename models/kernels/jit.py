@@ -25,6 +25,14 @@ def helper(function: F) -> F:
     return cast(F, numba.njit(forceinline=True, **_OPTIONS)(function))
 
 
+def part(function: F) -> F:
+    """A function that kernels call, compiled by itself: for what is long, and worth a call.
+
+    All of it inlined into one function would take the compiler minutes.
+    """
+    return cast(F, numba.njit(**_OPTIONS)(function))
+
+
 def entry_point(*structs: type) -> Callable[[F], F]:
     """A kernel that Python calls. `structs` are the NamedTuple classes among its arguments."""
 
@@ -60,6 +68,7 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
     for reached in code.co_names:
         value: Any = function.__globals__.get(reached)
         if hasattr(value, "py_func"):
+            parts[f"{reached} of {value.py_func.__module__}"] = repr(sorted(value.targetoptions.items()))
             _collect(value.py_func, parts)
         elif isinstance(value, int | float | str | tuple):
             parts[f"{name}: {reached}"] = repr(value)

@@ -30,13 +30,14 @@ def put_run(
     dirty: UInt8,
     p: int,
     new: Float64,
+    at: int,
     size: int,
     positions: Int64,
     old: Float64,
     n: int,
     journal: bool,
 ) -> int:
-    """S[p : p + size] ← new[:size], as `put` does; the journal's new length."""
+    """S[p : p + size] ← new[at : at + size], as `put` does; the journal's new length."""
     if size == 0:
         return n
     if journal:
@@ -45,10 +46,16 @@ def put_run(
             old[n + j] = S[p + j]
         n += size
     for j in range(size):
-        S[p + j] = new[j]
+        S[p + j] = new[at + j]
     for block in range(p >> BLOCK_SHIFT, ((p + size - 1) >> BLOCK_SHIFT) + 1):
         dirty[block] = 1
     return n
+
+
+@helper
+def _mark_small(dirty: UInt8, small: int) -> None:
+    for block in range(((small - 1) >> BLOCK_SHIFT) + 1):
+        dirty[block] = 1
 
 
 @entry_point()
@@ -60,7 +67,7 @@ def restore(S: Float64, dirty: UInt8, small: Float64, positions: Int64, old: Flo
         dirty[p >> BLOCK_SHIFT] = 1
     for j in range(small.size):
         S[j] = small[j]
-    dirty[0] = 1
+    _mark_small(dirty, small.size)
 
 
 @entry_point()
@@ -86,14 +93,16 @@ def restore_blocks(
         place = places[p >> BLOCK_SHIFT]
         if place >= 0:
             out[place + (p & mask)] = old[e]
-    if places[0] >= 0:
-        for j in range(small.size):
-            out[places[0] + j] = small[j]
+    for block in range(((small.size - 1) >> BLOCK_SHIFT) + 1):
+        start = block << BLOCK_SHIFT
+        if places[block] >= 0:
+            for j in range(start, min(small.size, start + mask + 1)):
+                out[places[block] + j - start] = small[j]
 
 
 @entry_point()
-def mark_dirty(dirty: UInt8, positions: Int64, n: int) -> None:
-    """Set the flags of the blocks that n journaled writes and the small part fall into."""
-    dirty[0] = 1
+def mark_dirty(dirty: UInt8, small: int, positions: Int64, n: int) -> None:
+    """Set the flags of the blocks that n journaled writes and the small part S[:small] fall into."""
+    _mark_small(dirty, small)
     for e in range(n):
         dirty[positions[e] >> BLOCK_SHIFT] = 1

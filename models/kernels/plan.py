@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from models.layout import Layout
-from models.losses import COUNTING, TASKS
-from models.optimizers import OPTIMIZERS
+from models.learners import LEARNERS
+from models.learners.mlp import ACTIVATIONS
+from models.losses import TASKS, Loss, make_loss
+from models.optimizers import DRIFTING, OPTIMIZERS, constant, memory
+from models.optimizers.catch_up import Optimizer
 from models.rows import Float64, Int16, Int64, UInt32
-from models.schedules import SCHEDULES
-from models.spec import ModelSpec
+from models.scaling import SCALINGS
+from models.schedules import Schedule, make_schedule
+from models.spec import ModelSpec, OptimizerSpec
 
 SAMPLE, BATCH, WINDOW = 0, 1, 2
 UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
@@ -24,33 +29,41 @@ class Plan(NamedTuple):
     """A model specification as codes, sizes and offsets into S (-1: no such tensor)."""
 
     task: int
-    loss: int
+    loss: Loss
+    family: int
     outputs: int
     columns: int
     dense: int
     mask: int  # 2^hash_bits - 1, or -1 for a dense model
-    optimizer: int
-    schedule: int
+    width: int  # params of a coordinate
+    always: int  # coordinates that every row touches
+    factors: int
+    activation: int
+    sizes: Int64  # units of the network's layers; (0,) without one
+    optimizer: Optimizer
     update: int
     block_rows: int  # rows of a batch or a window
     stride: int
     steps: int
     halt_after: int  # refusals in a row; 0: never
     small_end: int
+    clock: int
     scaler: int
-    weights: int
-    state_a: int
-    state_b: int
+    network: int
+    network_size: int
+    network_states: Int64  # (states,)
+    table: int  # params of the coordinates
+    table_states: Int64  # (states,)
     histograms: int
     recent_histograms: int
-    rate: float
-    power: float
-    l1: float
-    l2: float
-    beta: float
     tolerance: float
-    standard: UInt8  # (d,) 1: standardise this column
+    standard: UInt8  # (d,) how each column is scaled: models.scaling
     pairs: Int64  # (2 P,) the columns of each product
+    free: Int64  # pairs (start, stop) of compact params that penalties leave alone
+
+
+STRUCTS = (Plan, Loss, Optimizer, Schedule)
+"""Plan and the structs in it, for kernels' fingerprints."""
 
 
 class Batch(NamedTuple):
@@ -77,53 +90,102 @@ class Stored(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Working memory of one model; nothing in it outlives a row, and none of it is state."""
+    """Working memory of one model; nothing in it outlives a row, and none of it is state.
+
+    The compact params of a step are the network's, then those of the coordinates that every row touches, then
+    those of the others that these rows do.
+    """
 
     z: Float64  # (dense,) features under the old scaler
     scaler: Float64  # (3 d,) the new scaler
     scores: Float64  # (K,)
     penalty: Float64  # (1,) the new cumulative penalty
-    slots: UInt32  # (2^hash_bits,) hashed coordinate → compact position; 0 between rows
+    clock: Float64  # (4,) the new clock
+    slots: UInt32  # (2^hash_bits,) hashed coordinate → compact position + 1; 0 between rows
     touched: Int64  # (n,) compact position → coordinate
     entry_slots: UInt32  # (entries,) compact position of each stored entry of the step
-    w: Float64  # (n K,) weights, state and gradient of the touched coordinates
-    a: Float64
-    b: Float64
-    g: Float64
+    w: Float64  # (room,) compact params
+    state: Float64  # (states · room,) the optimizer's numbers of them
+    g: Float64  # (room,) their gradient
+    units: Float64  # a network's units; sums of a factorization machine
+    slopes: Float64  # and what comes back
+
+
+def make_optimizer(spec: OptimizerSpec, layout: Layout) -> Optimizer:
+    """What the kernels are told of an optimizer."""
+    names = layout.state_names
+    return Optimizer(
+        code=OPTIMIZERS[spec.name],
+        states=len(names),
+        drifts=spec.name in DRIFTING,
+        constant=constant(spec),
+        memory=memory(spec),
+        clock=layout.offset("clock"),
+        penalised=names.index("q") if "q" in names else -1,
+        l1=float(spec.l1),
+        l2=float(spec.l2),
+        beta=float(spec.beta),
+        mu=float(spec.momentum),
+        rho=float(spec.rho),
+        beta1=float(spec.beta1),
+        beta2=float(spec.beta2),
+        epsilon=float(spec.epsilon),
+        decay=float(spec.weight_decay) if spec.name == "adamw" else 0.0,
+        clip_value=float(spec.clip_value),
+        clip_norm=float(spec.clip_norm),
+        schedule=make_schedule(spec.schedule, spec.learning_rate),
+    )
+
+
+def _free(layout: Layout) -> list[tuple[int, int]]:
+    """The intercept's params, or each layer's biases, among the compact ones."""
+    shape = layout.shape
+    if not shape.sizes:
+        return [(layout.dense * shape.width, (layout.dense + 1) * shape.width)]
+    free, at = [], 0
+    for inputs, outputs in pairwise(shape.sizes):
+        at += inputs * outputs
+        free.append((at, at + outputs))
+        at += outputs
+    return free
 
 
 def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
     """The plan of a checked specification."""
-    optimizer, update, features = spec.optimizer, spec.update, spec.features
-    state = [layout.offset(name) for name in layout.state_names] + [-1, -1]
-    standard = [f.scaling == "standard" for f in features.numeric for _ in f.columns()]
+    update, features, learner = spec.update, spec.features, spec.learner
+    standard = [SCALINGS[scaling] for scaling in features.scalings()]
+    assert spec.loss is not None  # ModelSpec fills it in
     return Plan(
         task=TASKS[spec.task],
-        loss=COUNTING if spec.learner.name == "counting" else TASKS[spec.task],
+        loss=make_loss(spec.loss, learner.name == "counting"),
+        family=LEARNERS[learner.name],
         outputs=layout.outputs,
         columns=layout.columns,
         dense=layout.dense,
         mask=layout.hashed - 1,
-        optimizer=OPTIMIZERS[optimizer.name],
-        schedule=SCHEDULES[optimizer.schedule.name],
+        width=layout.shape.width,
+        always=layout.shape.always,
+        factors=learner.factors,
+        activation=ACTIVATIONS[learner.activation],
+        sizes=np.array(layout.shape.sizes or (0,), dtype=np.int64),
+        optimizer=make_optimizer(spec.optimizer, layout),
         update=UPDATES[update.name],
         block_rows={"sample": 1, "batch": update.batch_size, "window": update.window_size}[update.name],
         stride=update.stride,
         steps=update.steps if update.name == "window" else 1,
         halt_after=spec.halt_after,
         small_end=layout.small_end,
+        clock=layout.offset("clock"),
         scaler=layout.offset("scaler"),
-        weights=layout.offset("weights"),
-        state_a=state[0],
-        state_b=state[1],
+        network=layout.offset("network"),
+        network_size=layout.shape.network,
+        network_states=np.array(layout.states(network=True), dtype=np.int64),
+        table=layout.offset(layout.table),
+        table_states=np.array(layout.states(network=False), dtype=np.int64),
         histograms=layout.offset("histograms"),
         recent_histograms=layout.offset("recent_histograms"),
-        rate=float(optimizer.learning_rate),
-        power=float(optimizer.schedule.power),
-        l1=float(optimizer.l1),
-        l2=float(optimizer.l2),
-        beta=float(optimizer.beta),
         tolerance=float(update.tolerance),
         standard=np.array(standard, dtype=np.uint8),
         pairs=np.array(features.products(), dtype=np.int64).reshape(-1),
+        free=np.array(_free(layout), dtype=np.int64).reshape(-1),
     )

@@ -1,6 +1,6 @@
-"""One update of the params: gather the touched coordinates, step on compact copies, judge the result.
+"""One update of the params: gather the touched ones, step on compact copies, judge the result.
 
-Nothing here writes to S. What comes out stands in scratch.w, .a, .b (and .penalty) for the caller to
+Nothing here writes to S. What comes out stands in scratch.w, .state, .penalty and .clock for the caller to
 commit, or to drop when the update is refused.
 """
 
@@ -8,122 +8,19 @@ from __future__ import annotations
 
 import math
 
-from models.kernels.jit import helper
+from models.kernels.family import add_gradient, stored_scores
+from models.kernels.jit import helper, part
+from models.kernels.judge import ACCEPTED, BAD_GRADIENT, BAD_PARAMS, BAD_SCORE, explodes, explodes_from
+from models.kernels.normalized_rows import meet_rows, normalized_row
 from models.kernels.plan import SAMPLE, WINDOW, Plan, Scratch, Stored
 from models.layout import PENALTY, SAMPLES
-from models.learners.linear import add_gradient, raw_scores
-from models.losses import to_derivative, to_prediction
-from models.optimizers import FTRL, step
+from models.losses import to_derivative
+from models.optimizers import FTRL, NORMALIZED
+from models.optimizers.catch_up import STEPS, Optimizer
+from models.optimizers.step import add_l2, optimize, penalise, stamp, tick
 from models.rows import Float64
 from models.scaling import LIMIT
 from models.schedules import rate_at
-
-ACCEPTED, BAD_LABEL, BAD_WEIGHT, BAD_FEATURES, BAD_SCORE, BAD_GRADIENT, BAD_PARAMS = 0, 1, 2, 3, 4, 5, 6
-REASONS = {
-    BAD_LABEL: "label is none of the task",
-    BAD_WEIGHT: "weight is not finite or negative",
-    BAD_FEATURES: "features are not finite or explode",
-    BAD_SCORE: "raw score is not finite or explodes",
-    BAD_GRADIENT: "gradient is not finite or explodes",
-    BAD_PARAMS: "params or optimizer state are not finite or explode",
-}
-
-
-@helper
-def explodes(values: Float64, size: int) -> bool:
-    """Whether one of values[:size] is not finite or beyond ±1e150."""
-    bad = 0
-    for j in range(size):
-        if not abs(values[j]) <= LIMIT:
-            bad += 1
-    return bad > 0
-
-
-@helper
-def gather(S: Float64, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> int:
-    """Copy the coordinates that rows [start, stop) touch from S into scratch; their number.
-
-    Dense features and the intercept are touched by every row and come first; a row of weight 0 touches
-    nothing. A coordinate that several entries share has one compact position.
-    """
-    n = plan.dense + 1
-    origin = stored.indptr[start]
-    for i in range(start, stop):
-        if stored.weights[i] == 0.0:
-            continue
-        for e in range(stored.indptr[i], stored.indptr[i + 1]):
-            c = stored.coordinates[e]
-            place = scratch.slots[c - plan.dense - 1]
-            if place == 0:
-                place = n
-                scratch.slots[c - plan.dense - 1] = n
-                scratch.touched[n] = c
-                n += 1
-            scratch.entry_slots[e - origin] = place
-    for i in range(plan.dense + 1, n):
-        scratch.slots[scratch.touched[i] - plan.dense - 1] = 0
-    _copy(S, plan.weights, plan, scratch, n, scratch.w)
-    if plan.state_a >= 0:
-        _copy(S, plan.state_a, plan, scratch, n, scratch.a)
-    if plan.state_b >= 0:
-        _copy(S, plan.state_b, plan, scratch, n, scratch.b)
-    return n
-
-
-@helper
-def _copy(S: Float64, base: int, plan: Plan, scratch: Scratch, n: int, out: Float64) -> None:
-    outputs = plan.outputs
-    for j in range((plan.dense + 1) * outputs):
-        out[j] = S[base + j]
-    if outputs == 1:
-        for i in range(plan.dense + 1, n):
-            out[i] = S[base + scratch.touched[i]]
-        return
-    for i in range(plan.dense + 1, n):
-        p = base + scratch.touched[i] * outputs
-        for k in range(outputs):
-            out[i * outputs + k] = S[p + k]
-
-
-@helper
-def gradient(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch, n: int) -> int:
-    """Write the gradient over rows [start, stop) at scratch.w to scratch.g; ACCEPTED or the reason.
-
-    g = w_1 g_1 for `sample`, Σ w_i g_i / Σ w_i for `batch` and `window`, plus l2 θ (not for FTRL-proximal,
-    not on the intercept).
-    """
-    outputs, dense, g = plan.outputs, plan.dense, scratch.g
-    origin = stored.indptr[start]
-    for j in range(n * outputs):
-        g[j] = 0.0
-    total = 0.0
-    for i in range(start, stop):
-        weight = stored.weights[i]
-        if weight == 0.0:
-            continue
-        total += weight
-        first, last = stored.indptr[i], stored.indptr[i + 1]
-        raw_scores(
-            scratch.w, 0, outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
-            first, last, first - origin, scratch.scores, 0,
-        )  # fmt: skip
-        if explodes(scratch.scores, outputs):
-            return BAD_SCORE
-        to_prediction(plan.task, outputs, scratch.scores, 0)
-        to_derivative(plan.loss, scratch.scores, 0, stored.labels[i])
-        add_gradient(
-            g, outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
-            first, last, first - origin, scratch.scores, weight,
-        )  # fmt: skip
-    if plan.update != SAMPLE:
-        for j in range(n * outputs):
-            g[j] /= total
-    if plan.l2 > 0.0 and plan.optimizer != FTRL:
-        for i in range(n):
-            if i != dense:
-                for j in range(i * outputs, (i + 1) * outputs):
-                    g[j] += plan.l2 * scratch.w[j]
-    return BAD_GRADIENT if explodes(g, n * outputs) else ACCEPTED
 
 
 @helper
@@ -136,6 +33,70 @@ def norm(g: Float64, size: int) -> float:
 
 
 @helper
+def gradient(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch, size: int) -> int:
+    """Write the gradient over rows [start, stop) at scratch.w to scratch.g; ACCEPTED or the reason.
+
+    g = w_1 g_1 for `sample`, Σ w_i g_i / Σ w_i for `batch` and `window`, clipped; plus l2 θ (not for
+    FTRL-proximal, not on what is free of penalties).
+    """
+    g, origin = scratch.g, stored.indptr[start]
+    for j in range(size):
+        g[j] = 0.0
+    total = 0.0
+    for i in range(start, stop):
+        weight = stored.weights[i]
+        if weight == 0.0:
+            continue
+        total += weight
+        stored_scores(plan, stored, i, origin, scratch)
+        if explodes(scratch.scores, plan.outputs):
+            return BAD_SCORE
+        to_derivative(plan.loss, plan.outputs, scratch.scores, 0, stored.labels[i])
+        add_gradient(plan, stored, i, origin, scratch, weight)
+    if plan.update != SAMPLE:
+        for j in range(size):
+            g[j] /= total
+    if plan.optimizer.clip_value > 0.0 or plan.optimizer.clip_norm > 0.0:
+        _clip(plan.optimizer, g, size)
+    if plan.optimizer.l2 > 0.0 and plan.optimizer.code != FTRL:
+        add_l2(plan.optimizer.l2, plan.free, scratch.w, g, size)
+    return BAD_GRADIENT if explodes(g, size) else ACCEPTED
+
+
+@part
+def _clip(o: Optimizer, g: Float64, size: int) -> None:
+    """Elements into ±clip_value, then the whole to at most clip_norm (Pascanu et al., ICML 2013)."""
+    bound = o.clip_value
+    if bound > 0.0:
+        for j in range(size):
+            g[j] = min(max(g[j], -bound), bound)
+    if o.clip_norm > 0.0:
+        length = norm(g, size)
+        if length > o.clip_norm:
+            shrunk = o.clip_norm / length
+            for j in range(size):
+                g[j] *= shrunk
+
+
+@helper
+def _rate(plan: Plan, S: Float64, scratch: Scratch) -> float:
+    """α_t; t counts samples, or steps where the optimizer makes up for missed ones (models.schedules)."""
+    if plan.clock >= 0 and plan.optimizer.code != NORMALIZED:
+        return rate_at(plan.optimizer.schedule, scratch.clock[STEPS])
+    return rate_at(plan.optimizer.schedule, S[SAMPLES])
+
+
+@part
+def _params_explode(w: Float64, state: Float64, states: int, size: int, u: float) -> bool:
+    if not u <= LIMIT or explodes(w, size):
+        return True
+    bad = False
+    for s in range(states):
+        bad |= explodes_from(state, s * w.size, size)
+    return bad
+
+
+@helper
 def take_steps(
     plan: Plan, S: Float64, stored: Stored, start: int, stop: int, scratch: Scratch, n: int
 ) -> int:
@@ -143,27 +104,32 @@ def take_steps(
 
     One step, or for `window` up to `steps`, stopping before one whose gradient's norm is under `tolerance`.
     """
-    size = n * plan.outputs
-    rate = rate_at(plan.schedule, plan.rate, plan.power, S[SAMPLES])
+    o, room = plan.optimizer, scratch.w.size
+    size = plan.network_size + n * plan.width
     u = S[PENALTY]
+    alone = o.code == NORMALIZED and plan.update == SAMPLE and plan.outputs == 1
+    if o.code == NORMALIZED and not alone:
+        meet_rows(plan, stored, start, stop, scratch)
     for _ in range(plan.steps):
-        reason = gradient(plan, stored, start, stop, scratch, n)
+        rate = _rate(plan, S, scratch)
+        if alone:
+            reason = normalized_row(plan, stored, start, scratch, n, rate)
+        else:
+            reason = gradient(plan, stored, start, stop, scratch, size)
         if reason != ACCEPTED:
             return reason
         if plan.update == WINDOW and norm(scratch.g, size) < plan.tolerance:
             break
-        if plan.optimizer != FTRL:
-            u += rate * plan.l1
-        step(
-            plan.optimizer, scratch.w, scratch.a, scratch.b, scratch.g, n, plan.outputs, plan.dense,
-            rate, plan.l1, plan.l2, plan.beta, u,
-        )  # fmt: skip
-        if (
-            explodes(scratch.w, size)
-            or (plan.state_a >= 0 and explodes(scratch.a, size))
-            or (plan.state_b >= 0 and explodes(scratch.b, size))
-            or not u <= LIMIT
-        ):
+        if plan.clock >= 0:
+            tick(o, scratch.clock, rate)
+        if not alone:
+            optimize(o, plan.free, scratch.w, scratch.state, room, scratch.g, size, rate, scratch.clock)
+        if o.penalised >= 0:
+            u += rate * o.l1
+            penalise(plan.free, scratch.w, scratch.state, o.penalised * room, size, u)
+        if _params_explode(scratch.w, scratch.state, o.states, size, u):
             return BAD_PARAMS
+    if plan.clock >= 0:
+        stamp(o, scratch.state, room, size, scratch.clock)
     scratch.penalty[0] = u
     return ACCEPTED

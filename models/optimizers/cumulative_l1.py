@@ -16,17 +16,14 @@ from models.rows import Float64
 
 
 @helper
-def apply_penalty(w: Float64, q: Float64, n: int, outputs: int, free: int, u: float) -> None:
-    """Penalise n coordinates × outputs, all but `free`."""
-    for i in range(n):
-        if i == free:
-            continue
-        for j in range(i * outputs, (i + 1) * outputs):
-            before = w[j]
-            after = before
-            if before > 0.0:
-                after = max(0.0, before - (u + q[j]))
-            elif before < 0.0:
-                after = min(0.0, before + (u - q[j]))
-            w[j] = after
-            q[j] += after - before
+def apply_penalty(w: Float64, q: Float64, at: int, start: int, stop: int, u: float) -> None:
+    """Penalise w[start:stop]; q_j stands at q[at + j]."""
+    for j in range(start, stop):
+        before = w[j]
+        after = before
+        if before > 0.0:
+            after = max(0.0, before - (u + q[at + j]))
+        elif before < 0.0:
+            after = min(0.0, before + (u - q[at + j]))
+        w[j] = after
+        q[at + j] += after - before

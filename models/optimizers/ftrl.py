@@ -14,37 +14,25 @@ from __future__ import annotations
 
 import math
 
-from models.kernels.jit import helper
+from models.kernels.jit import part
 from models.rows import Float64
 
 
-@helper
+@part
 def ftrl_step(
-    w: Float64,
-    z: Float64,
-    squares: Float64,
-    g: Float64,
-    n: int,
-    outputs: int,
-    free: int,
-    alpha: float,
-    beta: float,
-    l1: float,
-    l2: float,
-) -> None:
-    """One step on n coordinates × outputs; `free` is not penalised."""
-    for i in range(n):
-        l1_i = 0.0 if i == free else l1
-        l2_i = 0.0 if i == free else l2
-        for j in range(i * outputs, (i + 1) * outputs):
-            total = squares[j] + g[j] * g[j]
-            root = math.sqrt(total)
-            sigma = (root - math.sqrt(squares[j])) / alpha
-            z_j = z[j] + (g[j] - sigma * w[j])
-            z[j] = z_j
-            squares[j] = total
-            if abs(z_j) <= l1_i:
-                w[j] = 0.0
-            else:
-                shrunk = z_j - l1_i if z_j > 0.0 else z_j + l1_i
-                w[j] = -shrunk / ((beta + root) / alpha + l2_i)
+    w: Float64, state: Float64, room: int, g: Float64, start: int, stop: int, alpha: float, beta: float,
+    l1: float, l2: float,
+) -> None:  # fmt: skip
+    """One step on w[start:stop]; z_j stands at state[j], n_j at state[room + j]."""
+    for j in range(start, stop):
+        total = state[room + j] + g[j] * g[j]
+        root = math.sqrt(total)
+        sigma = (root - math.sqrt(state[room + j])) / alpha
+        z_j = state[j] + (g[j] - sigma * w[j])
+        state[j] = z_j
+        state[room + j] = total
+        if abs(z_j) <= l1:
+            w[j] = 0.0
+        else:
+            shrunk = z_j - l1 if z_j > 0.0 else z_j + l1
+            w[j] = -shrunk / ((beta + root) / alpha + l2)

@@ -116,13 +116,13 @@ def check_spec(model: ModelSettings, genesis: bytes) -> None:
 
     The self-test's digest is left to the worker: it is the machine's, and computing it costs seconds.
     """
-    from streams.fold import check_genesis
+    from streams.fold import begun_with, check_genesis
 
     try:
         self_test = str(json.loads(genesis)["self_test"])
     except (ValueError, KeyError, TypeError):
         self_test = ""
-    check_genesis(genesis, model.spec(), self_test, model.name)
+    check_genesis(genesis, model.spec(begun_with(genesis)), self_test, model.name)
 
 
 def _check_checkpoint(

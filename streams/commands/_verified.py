@@ -123,7 +123,7 @@ def _begun_with(kafka: KafkaSettings, log: TopicInfo, name: str) -> ModelSpec:
             f"topic {log.name}: does not begin with a genesis record of this release, so it cannot be "
             f"folded ({type(error).__name__}: {error})"
         ) from None
-    check_genesis(genesis, spec, self_test_digest(), name)
+    check_genesis(genesis, spec, self_test_digest(spec), name)
     return spec
 
 

@@ -1,0 +1,65 @@
+"""The params that a step touches: from S into compact arrays, network first."""
+
+from __future__ import annotations
+
+from models.kernels.jit import helper
+from models.kernels.plan import Plan, Scratch, Stored
+from models.optimizers.catch_up import DECAYED, STEPS, catch_up
+from models.rows import Float64, Int64
+
+
+@helper
+def gather(S: Float64, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> int:
+    """Copy the params that rows [start, stop) touch from S into scratch; the number of coordinates.
+
+    Those that every row touches come first; a row of weight 0 touches no others. A coordinate that several
+    entries share has one compact position.
+    """
+    n, always = plan.always, plan.always
+    origin = stored.indptr[start]
+    for i in range(start, stop):
+        if stored.weights[i] == 0.0:
+            continue
+        for e in range(stored.indptr[i], stored.indptr[i + 1]):
+            c = stored.coordinates[e]
+            place = scratch.slots[c - always]
+            if place == 0:
+                scratch.touched[n] = c
+                n += 1
+                place = n
+                scratch.slots[c - always] = n
+            scratch.entry_slots[e - origin] = place - 1
+    for i in range(always, n):
+        scratch.slots[scratch.touched[i] - always] = 0
+    size, room = plan.network_size, scratch.w.size
+    _copy(S, plan.network, plan.table, plan, scratch.touched, n, scratch.w, 0)
+    for s in range(plan.optimizer.states):
+        at = s * room
+        _copy(S, plan.network_states[s], plan.table_states[s], plan, scratch.touched, n, scratch.state, at)
+    if plan.clock >= 0:
+        for j in range(scratch.clock.size):
+            scratch.clock[j] = S[plan.clock + j]
+        start, stop = size + always * plan.width, size + n * plan.width
+        now = int(scratch.clock[STEPS])
+        catch_up(plan.optimizer, scratch.w, scratch.state, room, start, stop, now, scratch.clock[DECAYED])
+    return n
+
+
+@helper
+def _copy(
+    S: Float64, network: int, table: int, plan: Plan, touched: Int64, n: int, out: Float64, at: int
+) -> None:
+    size, width = plan.network_size, plan.width
+    for j in range(size):
+        out[at + j] = S[network + j]
+    at += size
+    for j in range(plan.always * width):
+        out[at + j] = S[table + j]
+    if width == 1:
+        for i in range(plan.always, n):
+            out[at + i] = S[table + touched[i]]
+        return
+    for i in range(plan.always, n):
+        p, q = table + touched[i] * width, at + i * width
+        for k in range(width):
+            out[q + k] = S[p + k]

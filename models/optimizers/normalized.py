@@ -1,0 +1,104 @@
+"""Normalized adaptive steps: no rate to tune, no feature to scale.
+
+For each feature x_i of a sample, in this order (NAG: Ross, Mineiro & Langford, Normalized Online Learning,
+UAI 2013, algorithm 3; h is the sample's weight, r = ∂J/∂p):
+
+    if |x_i| > s_i:   θ_i ← θ_i s_i / |x_i|,  s_i ← |x_i|          the largest value so far
+    p = Σ θ_i x_i,    N ← N + h Σ x_i² / s_i²,  t ← t + h
+    G_i ← G_i + h r² x_i²
+    θ_i ← θ_i - η √(t / N) r h x_i / (s_i √G_i)
+
+With one output and `update = "sample"` the last line is taken importance-aware (optimizers/importance.py):
+the step moves the score by Q = √(t / N) Σ x_i² / (s_i √G_i), and the importance is η h. Otherwise (several
+classes; batches and windows, over the mean gradient) it is taken as it stands. η = 0.5 by default. Both is
+what Vowpal Wabbit does by default, but that it predicts before it rescales.
+
+A prediction takes x_i as it is rescaled, too: at most s_i once anything was seen.
+"""
+
+from __future__ import annotations
+
+import math
+
+from models.kernels.jit import helper, part
+from models.losses import Loss, derivative
+from models.optimizers.catch_up import NORM, WEIGHT, Optimizer
+from models.optimizers.importance import importance_step
+from models.rows import Float64
+
+ROUGHLY_ZERO = 1e-150
+"""Values below are taken as no feature: their squares would be denormal."""
+
+
+@helper
+def meet(x: float, outputs: int, w: Float64, state: Float64, room: int, at: int) -> float:
+    """Take the value x of the coordinate whose params are w[at : at + outputs] into s; (x / s)²."""
+    size = abs(x)
+    if size < ROUGHLY_ZERO:
+        return 0.0
+    largest = state[room + at]
+    if size > largest:
+        for k in range(outputs):
+            w[at + k] *= largest / size
+            state[room + at + k] = size
+        return 1.0
+    ratio = size / largest
+    return ratio * ratio
+
+
+@helper
+def bounded(x: float, largest: float) -> float:
+    """x as a prediction takes it: where it is larger than all before, its param would be rescaled."""
+    if abs(x) <= largest or largest == 0.0:
+        return x
+    return largest if x > 0.0 else -largest
+
+
+@helper
+def multiplier(clock: Float64) -> float:
+    """√(t / N)."""
+    return math.sqrt(clock[WEIGHT] / clock[NORM]) if clock[NORM] > 0.0 else 1.0
+
+
+@part
+def normalized_sample(
+    o: Optimizer, loss: Loss, x: Float64, w: Float64, state: Float64, room: int, size: int,
+    label: float, weight: float, rate: float, clock: Float64,
+) -> float:  # fmt: skip
+    """One importance-aware step with one output; the raw score p, NaN for the caller to refuse.
+
+    x (size,) is the sample in compact positions, zero where it has none.
+    """
+    norm, p = 0.0, 0.0
+    for j in range(size):
+        norm += meet(x[j], 1, w, state, room, j)
+        p += w[j] * x[j]
+    clock[NORM] += weight * norm
+    clock[WEIGHT] += weight
+    slope = derivative(loss, p, label)
+    squared = weight * slope * slope
+    q = 0.0
+    for j in range(size):
+        total = state[j] + squared * (x[j] * x[j])
+        state[j] = total
+        if total > 0.0 and abs(x[j]) >= ROUGHLY_ZERO:
+            q += x[j] * x[j] / (state[room + j] * math.sqrt(total))
+    scale = multiplier(clock)
+    s = importance_step(loss, p, label, rate * weight, scale * q) * scale
+    for j in range(size):
+        if state[j] > 0.0 and abs(x[j]) >= ROUGHLY_ZERO:
+            w[j] -= s * x[j] / (state[room + j] * math.sqrt(state[j]))
+    return p
+
+
+@part
+def normalized_step(
+    w: Float64, state: Float64, room: int, g: Float64, size: int, rate: float, clock: Float64
+) -> None:
+    """One plain step over a gradient g, after `meet` of all features."""
+    scale = rate * multiplier(clock)
+    for j in range(size):
+        total = state[j] + g[j] * g[j]
+        state[j] = total
+        if total > 0.0 and state[room + j] > 0.0:
+            w[j] -= scale * g[j] / (state[room + j] * math.sqrt(total))
