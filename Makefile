@@ -40,14 +40,21 @@ consistency-more: setup
 endurance: setup
 	$(BIN)/python -m tests.consistency.endurance
 
+# The stream beside its peers, then the learners without Kafka. PyTorch is compared with where it is installed: name
+# a source of its CPU build (the usual one brings gigabytes of CUDA): make bench TORCH_INDEX_URL=…
 bench: setup
+ifdef TORCH_INDEX_URL
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+	    --index-url "$(TORCH_INDEX_URL)" -e '.[peers]'
+endif
 	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.kernels
 
-# Three locks that agree: all extras for developers; what a worker needs, and what builds it, for the image.
+# Three locks that agree: all extras but `peers` for developers; what a worker needs, and what builds it, for the image.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 lock: setup
-	$(COMPILE) pyproject.toml --all-extras -o requirements.lock
+	$(COMPILE) pyproject.toml --extra dev -o requirements.lock
 	$(COMPILE) pyproject.toml --no-annotate -c requirements.lock -o requirements-runtime.lock
 	echo 'hatchling>=1.27,<2' | $(COMPILE) - --no-annotate -c requirements.lock -o requirements-build.lock
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BeforeValidator, model_validator
 
@@ -58,14 +58,16 @@ def _layers(value: object) -> tuple[int, ...]:
     return tuple(units)
 
 
+ADAPTIVE: Final = "normalized-adaptive"
+ALIASES = {"fm": "factorization-machine"}
+
+
 class LearnerSettings(Table):
     """The family of the model: see models.spec.LearnerSpec."""
 
     name: Annotated[
         LearnerName,
-        BeforeValidator(
-            choice(*get_args(LearnerName), aliases={"fm": "factorization-machine"}, later=_LATER)
-        ),
+        BeforeValidator(choice(*get_args(LearnerName), aliases=ALIASES, later=_LATER)),
     ] = "linear"
     factors: Annotated[int | None, BeforeValidator(integer(1, 1024))] = None
     hidden: Annotated[tuple[int, ...] | None, BeforeValidator(_layers)] = None
@@ -220,8 +222,8 @@ def default_optimizer(learner: LearnerName) -> OptimizerSpec:
     return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec()
 
 
-DEFAULT_OPTIMIZERS: dict[LearnerName, OptimizerName] = {
-    "linear": "normalized-adaptive",
+DEFAULT_OPTIMIZERS: Mapping[str, OptimizerName] = {
+    "linear": ADAPTIVE,
     "factorization-machine": "adagrad",
     "mlp": "adam",
     "counting": "sgd",

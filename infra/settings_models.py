@@ -12,6 +12,8 @@ from infra.settings_errors import Table, mistake, one_of, shown
 from infra.settings_features import EVERY_FEATURE, FeatureSettings
 from infra.settings_layers import UPDATE_KEYS
 from infra.settings_learning import (
+    ADAPTIVE,
+    ALIASES,
     DEFAULT_OPTIMIZERS,
     FORMER_DEFAULTS,
     LearnerSettings,
@@ -99,7 +101,10 @@ class ModelSettings(Table):
         optimizer, learner = table.get("optimizer"), table.get("learner")
         if isinstance(optimizer, dict) and "name" not in optimizer:
             name = learner.get("name", "linear") if isinstance(learner, dict) else "linear"
-            table["optimizer"] = {"name": DEFAULT_OPTIMIZERS.get(name, "normalized-adaptive"), **optimizer}
+            table["optimizer"] = {
+                "name": DEFAULT_OPTIMIZERS.get(ALIASES.get(name, name), ADAPTIVE),
+                **optimizer,
+            }
         return table
 
     @model_validator(mode="after")

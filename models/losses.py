@@ -145,15 +145,17 @@ def _log1p_exp(s: float) -> float:
 @helper
 def value(loss: Loss, outputs: int, a: Float64, at: int, label: float) -> float:
     """J of the raw scores a[at : at + outputs]."""
-    code, s = loss.code, a[at]
+    code = loss.code
+    s: float = a[at]
     if code == CROSS_ENTROPY:
         top = s
         for k in range(1, outputs):
-            top = max(top, a[at + k])
+            top = max(top, float(a[at + k]))
         total = 0.0
         for k in range(outputs):
             total += exp(a[at + k] - top)
-        return log(total) - (a[at + int(label)] - top)
+        of_label: float = a[at + int(label)]
+        return log(total) - (of_label - top)
     if code == LOG:
         return _log1p_exp(-s) if label == 1.0 else _log1p_exp(s)
     if code == COUNTING:

@@ -211,10 +211,10 @@ class Checkpoints:
         return {**text, "text_digest": text_digest(text)}
 
     def _readable(self) -> tuple[dict[str, str], dict[str, Any]]:
-        """Weights by name as text, and mean and standard deviation of the scaled ones."""
+        """Weights by name as text, and how the scaled ones are scaled."""
         table = self._view.model.weights(self._view.fold.names, READABLE_WEIGHTS)
-        weights = {name: repr(float(weight)) for name, weight, _, _ in table}
-        scaling = {name: {"mean": mean, "std": std} for name, _, mean, std in table if mean is not None}
+        weights = {name: repr(float(weight)) for name, weight, _ in table}
+        scaling = {name: scaling for name, _, scaling in table if scaling}
         return weights, scaling
 
     def _take_over(self, found: Checkpoint) -> None:

@@ -38,6 +38,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "streams.commands.verify:command",
         "Fold a model's learning log again and compare with Redis, to the bit.",
     ),
+    "evaluate": (
+        "streams.commands.evaluate:command",
+        "Run a model over recorded samples, without touching what is live.",
+    ),
+    "tune": ("streams.commands.tune:command", "Race settings of a model on recorded samples."),
     "resume": ("streams.commands.resume:command", "Let a model learn again that has halted."),
     "reset": ("streams.commands.reset:command", "Forget a model: Redis keys, learning log, consumer group."),
 }

@@ -172,7 +172,7 @@ def check_genesis(found: bytes, spec: ModelSpec, self_test: str, name: str) -> N
         theirs = msgspec.json.decode(found)
         begun = begun_with(found)
         if begun is not None:  # with what a later release added, as the log is read
-            theirs["spec"] = msgspec.to_builtins(begun)
+            theirs["spec"] = msgspec.json.decode(begun.to_json())
         differences = list(_differences(theirs, mine, ""))
     except (msgspec.DecodeError, AttributeError, TypeError):
         differences = ["the genesis record is not readable"]

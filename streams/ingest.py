@@ -133,7 +133,7 @@ class Ingest:
     def _certain(self, samples: list[Any], values: list[bytes | None]) -> bool:
         """Whether decoding has told all that there is to be told about bytes and features."""
         return (
-            (self.encoder.is_struct or all(self.encoder.fits(sample.features) for sample in samples))
+            (self.encoder.checked_by_decoding or all(self.encoder.fits(one.features) for one in samples))
             and not self._any_large(values)
             and _all_utf8(values)
         )

@@ -27,7 +27,8 @@ class Labels:
     def __init__(self, spec: ModelSpec) -> None:
         self._by_class = spec.task != "regression"
         self._kinds: tuple[type, ...] = (int, float)
-        self._expected = "a finite number"
+        self._counts = spec.loss is not None and spec.loss.name == "poisson"
+        self._expected = "a finite number" + (" of 0 or more (loss 'poisson')" if self._counts else "")
         self._numbers: dict[Any, float] = {None: math.nan}
         if self._by_class:
             self._use(spec.classes)
@@ -51,13 +52,18 @@ class Labels:
         return functools.reduce(operator.or_, self._kinds) if self._by_class else float
 
     def encode(self, labels: Sequence[Any]) -> Float64:
-        """(n,) numbers of decoded labels, None → NaN; raises KeyError for one that is no class."""
+        """(n,) numbers of decoded labels, None → NaN; raises KeyError for one that is none of the model's."""
         if self._by_class:
             return np.fromiter(map(self._numbers.__getitem__, labels), np.float64, len(labels))
-        return np.fromiter(labels, np.float64, len(labels))  # numpy reads None as NaN
+        numbers = np.fromiter(labels, np.float64, len(labels))  # numpy reads None as NaN
+        if self._counts and (numbers < 0.0).any():
+            raise KeyError(float(numbers.min()))
+        return numbers
 
     def is_known(self, label: Any) -> bool:
         """Whether `encode` takes a decoded label."""
+        if self._counts:
+            return label is None or label >= 0
         return not self._by_class or label in self._numbers
 
     def checked(self, value: Any) -> Any:
@@ -67,6 +73,6 @@ class Labels:
         if type(value) in self._kinds:
             if self._by_class and value in self._numbers:
                 return value
-            if not self._by_class and (number := finite(value)) is not None:
+            if not self._by_class and (number := finite(value)) is not None and self.is_known(number):
                 return number
         raise InvalidLabel(f"label: expected {self._expected}, got {shown(value)}")

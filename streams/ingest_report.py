@@ -10,6 +10,7 @@ import difflib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from streams.dead_letters import InvalidRecord
@@ -61,19 +62,27 @@ class Report:
         return found + [_line("features.", one) for one in self.unread_features]
 
 
-def describe(ingest: Ingest, values: Sequence[bytes | None], last: int = 3) -> Report:
-    """Report on the values of some records, oldest first; `last`: how many samples are shown encoded."""
+def describe(
+    ingest: Ingest, values: Sequence[bytes | None], last: int = 3, times: Sequence[int] = ()
+) -> Report:
+    """Report on the values of some records, oldest first.
+
+    last: how many samples are shown encoded; times: the records' timestamps, of samples without their own.
+    """
     refused: Counter[str] = Counter()
     fields: Counter[str] = Counter()
     features: Counter[str] = Counter()
     samples: list[Sample[Any, Any]] = []
-    for value in values:
+    shown: list[tuple[Any, int | None]] = []
+    for value, time in zip_longest(values, times):
         try:
             found = read_object(value)
             fields.update(list(found))
             if isinstance(found.get("features"), dict):
                 features.update(list(found["features"]))
             samples.append(ingest.sample(value))
+            own = samples[-1].timestamp  # the validator has made milliseconds of a text
+            shown.append((samples[-1].features, own if isinstance(own, int) else time))
         except InvalidRecord as error:
             refused[str(error)] += 1
     names = ingest.encoder.names
@@ -91,7 +100,7 @@ def describe(ingest: Ingest, values: Sequence[bytes | None], last: int = 3) -> R
             for one in _unread(fields, FIELDS, [name for name in FIELDS if not fields[name]])
         ],
         unread_features=unread,
-        samples=[ingest.encoder.pairs(sample.features) for sample in samples[-last:]] if last else [],
+        samples=[ingest.encoder.pairs(*one) for one in shown[-last:]] if last else [],
     )
 
 

@@ -12,9 +12,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from models.encoding_fields import Field
 from models.encoding_readable import MAX_SAMPLE_BYTES
+from models.encoding_text import MAX_NGRAMS, ngrams_in
 from models.features import Encoder
-from models.spec import NumericFeature
 from streams.dead_letters import InvalidFeature, InvalidSample, SampleTooLarge
 from streams.ingest_json import read_object
 from streams.ingest_labels import Labels
@@ -41,8 +42,7 @@ class Validator:
     def __init__(self, encoder: Encoder, labels: Labels) -> None:
         self._encoder = encoder
         self._labels = labels
-        self._numeric = {feature.name: feature for feature in encoder.spec.numeric}
-        self._categorical = frozenset(encoder.spec.categorical)
+        self._fields = {field.name: field for field in encoder.fields}
 
     def sample(self, value: bytes | None) -> Sample[Any, Any]:
         """The sample in a record's value, with features that the encoder takes; raises InvalidRecord."""
@@ -68,10 +68,8 @@ class Validator:
         include = self._encoder.spec.others == "include"
         taken: dict[str, Any] = {}
         for name, value in features.items():
-            if name in self._numeric:
-                _check_numeric(name, value, self._numeric[name])
-            elif name in self._categorical:
-                _check_categorical(name, value)
+            if name in self._fields:
+                _check_declared(value, self._fields[name])
             elif include:
                 _check_undeclared(name, value)
             else:
@@ -90,25 +88,41 @@ def refuse_too_large(encoder: Encoder, features: Any) -> None:
         )
 
 
-def _check_numeric(name: str, value: Any, feature: NumericFeature) -> None:
+def _check_declared(value: Any, field: Field) -> None:
+    name = field.name
     if value is None:
         return
-    if feature.size is None:
-        if not isinstance(value, bool) and finite(value) is None:
-            raise InvalidFeature(_wrong(name, "a finite number", value))
-    elif not isinstance(value, list):
-        raise InvalidFeature(_wrong(name, f"a list of {feature.size} numbers", value))
-    elif len(value) != feature.size:
-        expected = f"a list of {feature.size} numbers"
+    if field.kind == "list":
+        _check_list(name, value, field.size or 0)
+    elif field.kind == "text":
+        _check_text(name, value, field)
+    elif field.kind == "category":
+        # An integer of any size has a text, so here it need not fit into float64.
+        if not isinstance(value, str | int | float):
+            raise InvalidFeature(_wrong(name, "text, a finite number or a boolean", value))
+    elif not isinstance(value, bool) and finite(value) is None:
+        raise InvalidFeature(_wrong(name, "a finite number", value))
+
+
+def _check_list(name: str, value: Any, size: int) -> None:
+    expected = f"a list of {size} numbers"
+    if not isinstance(value, list):
+        raise InvalidFeature(_wrong(name, expected, value))
+    if len(value) != size:
         raise InvalidFeature(f"features.{shown_name(name)}: expected {expected}, got a list of {len(value)}")
-    else:
-        _check_items(name, value)
+    _check_items(name, value)
 
 
-def _check_categorical(name: str, value: Any) -> None:
-    # An integer of any size has a text, so here it need not fit into float64.
-    if not isinstance(value, str | int | float | None):
-        raise InvalidFeature(_wrong(name, "text, a finite number or a boolean", value))
+def _check_text(name: str, value: Any, field: Field) -> None:
+    if not isinstance(value, str):
+        raise InvalidFeature(_wrong(name, "text", value))
+    for feature in field.text:
+        count = ngrams_in(feature, value)
+        if count > MAX_NGRAMS:
+            raise InvalidFeature(
+                f"features.{shown_name(name)}: expected text of at most {MAX_NGRAMS} n-grams, got {count}; "
+                "send less text, or declare fewer n-grams"
+            )
 
 
 def _check_undeclared(name: str, value: Any) -> None:

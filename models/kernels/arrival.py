@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.kernels.family import add_gradient, stored_scores
 from models.kernels.gather import gather
-from models.kernels.jit import helper, part
+from models.kernels.jit import Mark, helper, part
 from models.kernels.judge import (
     ACCEPTED,
     BAD_FEATURES,
@@ -15,7 +15,6 @@ from models.kernels.judge import (
     explodes,
 )
 from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
-from models.learners import LINEAR
 from models.learners.linear import raw_scores, row_explodes
 from models.losses import is_label, to_derivative
 from models.rows import Float64
@@ -41,11 +40,18 @@ def encode(
     stored.indptr[at + 1] = to
 
 
-@part
-def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
+@helper
+def judge_alone(
+    fm: Mark, net: Mark, S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch
+) -> int:
     """Whether row `at` would explode at the params as they are, before it may enter a batch or window."""
-    if plan.family != LINEAR:
+    if fm is not None or net is not None:
         return _judge_gradient(S, plan, stored, at, scratch)
+    return _judge_linear(S, plan, stored, at, scratch)
+
+
+@part
+def _judge_linear(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
     first, last = stored.indptr[at], stored.indptr[at + 1]
     xat = at * plan.dense
     raw_scores(
@@ -66,16 +72,16 @@ def judge_alone(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratc
 @part
 def _judge_gradient(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scratch) -> int:
     """As `judge_alone`, by the gradient itself."""
-    n = gather(S, plan, stored, at, at + 1, scratch)
+    n = gather(S, plan, stored, at, at + 1, scratch, True)
     origin, size = stored.indptr[at], plan.network_size + n * plan.width
-    stored_scores(plan, stored, at, origin, scratch)
+    stored_scores(plan.fm, plan.net, plan, stored, at, origin, scratch)
     if explodes(scratch.scores, plan.outputs):
         return BAD_SCORE
     to_derivative(plan.loss, plan.outputs, scratch.scores, 0, stored.labels[at])
     for j in range(size):
         scratch.g[j] = 0.0
     if stored.weights[at] > 0.0:
-        add_gradient(plan, stored, at, origin, scratch, stored.weights[at])
+        add_gradient(plan.fm, plan.net, plan, stored, at, origin, scratch, stored.weights[at])
     return BAD_GRADIENT if explodes(scratch.g, size) else ACCEPTED
 
 
@@ -93,4 +99,4 @@ def prepare(S: Float64, plan: Plan, batch: Batch, i: int, stored: Stored, at: in
     encode(plan, batch, i, scratch.scaler, stored, at, stored.x, at * plan.dense)
     if plan.update == SAMPLE and batch.weights[i] > 0.0:
         return ACCEPTED  # its step judges it
-    return judge_alone(S, plan, stored, at, scratch)
+    return judge_alone(plan.fm, plan.net, S, plan, stored, at, scratch)

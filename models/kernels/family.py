@@ -4,11 +4,10 @@ the gradient. A further family has a branch in each function.
 
 from __future__ import annotations
 
-from models.kernels.jit import helper, part
+from models.kernels.jit import Mark, helper, part
 from models.kernels.plan import Batch, Plan, Scratch, Stored
-from models.learners import FM, LINEAR, linear, mlp
-from models.learners import factorization as fm
-from models.optimizers import NORMALIZED
+from models.learners import factorization as machine
+from models.learners import linear, mlp
 from models.optimizers.catch_up import param_now
 from models.optimizers.normalized import bounded
 from models.rows import Float64
@@ -16,36 +15,34 @@ from models.scaling import multiply, scale
 
 
 @helper
-def param(S: Float64, plan: Plan, j: int) -> float:
+def param(lazy: Mark, S: Float64, plan: Plan, j: int) -> float:
     """The j-th param of the table, as it is after all steps so far."""
-    if plan.optimizer.drifts:
+    if lazy is not None and plan.optimizer.drifts:
         return param_now(plan.optimizer, S, plan.table_states, j, plan.table + j)
-    return S[plan.table + j]
+    value: float = S[plan.table + j]
+    return value
 
 
 @helper
-def taken(S: Float64, plan: Plan, j: int, x: float) -> float:
+def taken(nag: Mark, S: Float64, plan: Plan, j: int, x: float) -> float:
     """A feature's value as the prediction takes it, for the j-th param of the table."""
-    return bounded(x, S[plan.table_states[1] + j]) if plan.optimizer.code == NORMALIZED else x
+    if nag is None:
+        return x
+    return bounded(x, S[plan.table_states[1] + j])
 
 
 @helper
 def _served_linear(S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, out: Float64, at: int) -> None:
     outputs, base = plan.outputs, plan.table
-    plain = not plan.optimizer.drifts and plan.optimizer.code != NORMALIZED
     for k in range(outputs):
         s = S[base + plan.dense * outputs + k]
-        if plain:
-            for j in range(plan.dense):
-                s += S[base + j * outputs + k] * z[j]
-        else:
-            for j in range(plan.dense):
-                s += S[base + j * outputs + k] * taken(S, plan, j * outputs + k, z[j])
+        for j in range(plan.dense):
+            s += S[base + j * outputs + k] * taken(plan.nag, S, plan, j * outputs + k, z[j])
         for e in range(batch.indptr[i], batch.indptr[i + 1]):
             c = batch.scaled_by[e]
             value = batch.values[e] * z[c] if c >= 0 else batch.values[e]
             j = (plan.always + (batch.indices[e] & plan.mask)) * outputs + k
-            s += S[base + j] * value if plain else param(S, plan, j) * taken(S, plan, j, value)
+            s += param(plan.lazy, S, plan, j) * taken(plan.nag, S, plan, j, value)
         out[at + k] = s
 
 
@@ -57,20 +54,20 @@ def _served_fm(
     count = outputs * factors
     for k in range(outputs):
         out[at + k] = S[plan.table + plan.dense * width + k]
-    fm.begin_sums(units, count)
+    machine.begin_sums(units, count)
     for j in range(plan.dense):
-        fm.take_feature(S, plan.table + j * width, z[j], outputs, factors, units, out, at)
+        machine.take_feature(S, plan.table + j * width, z[j], outputs, factors, units, out, at)
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
         c = batch.scaled_by[e]
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
         p = (plan.always + (batch.indices[e] & plan.mask)) * width
         if plan.optimizer.drifts:
             for j in range(width):  # behind the sums, for take_feature to read
-                units[2 * count + j] = param(S, plan, p + j)
-            fm.take_feature(units, 2 * count, x, outputs, factors, units, out, at)
+                units[2 * count + j] = param(plan.lazy, S, plan, p + j)
+            machine.take_feature(units, 2 * count, x, outputs, factors, units, out, at)
         else:
-            fm.take_feature(S, plan.table + p, x, outputs, factors, units, out, at)
-    fm.end_sums(outputs, factors, units, out, at)
+            machine.take_feature(S, plan.table + p, x, outputs, factors, units, out, at)
+    machine.end_sums(outputs, factors, units, out, at)
 
 
 @part
@@ -88,42 +85,39 @@ def _served_mlp(
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
         p = (batch.indices[e] & plan.mask) * width
         for k in range(width):
-            units[dense + k] += param(S, plan, p + k) * x
+            units[dense + k] += param(plan.lazy, S, plan, p + k) * x
     mlp.forward(S, plan.network, plan.sizes, plan.activation, units, slopes, out, at)
 
 
 @helper
 def served_scores(
-    S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, units: Float64, slopes: Float64,
-    out: Float64, at: int,
+    fm: Mark, net: Mark, S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, units: Float64,
+    slopes: Float64, out: Float64, at: int,
 ) -> None:  # fmt: skip
     """Raw scores of row i as it arrives to out[at : at + K]; z, units and slopes are scratch."""
     d = plan.columns
     scale(S, plan.scaler, batch.numeric, i * d, d, plan.standard, z, 0)
     multiply(plan.pairs, d, z, 0)
-    if plan.family == LINEAR:
-        _served_linear(S, plan, batch, i, z, out, at)
-    elif plan.family == FM:
+    if fm is not None:
         _served_fm(S, plan, batch, i, z, units, out, at)
-    else:
+    elif net is not None:
         _served_mlp(S, plan, batch, i, z, units, slopes, out, at)
+    else:
+        _served_linear(S, plan, batch, i, z, out, at)
 
 
 @helper
-def stored_scores(plan: Plan, stored: Stored, i: int, origin: int, scratch: Scratch) -> None:
+def stored_scores(
+    fm: Mark, net: Mark, plan: Plan, stored: Stored, i: int, origin: int, scratch: Scratch
+) -> None:
     """Raw scores of stored row i from the compact params; entry e's position is entry_slots[e - origin]."""
     first, last, dense = stored.indptr[i], stored.indptr[i + 1], plan.dense
-    if plan.family == LINEAR:
-        linear.raw_scores(
-            scratch.w, 0, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
-            first, last, first - origin, scratch.scores, 0,
-        )  # fmt: skip
-    elif plan.family == FM:
-        fm.stored_scores(
+    if fm is not None:
+        machine.stored_scores(
             scratch.w, plan.outputs, plan.factors, dense, stored.x, i * dense, scratch.entry_slots,
             stored.values, first, last, first - origin, scratch.units, scratch.scores,
         )  # fmt: skip
-    else:
+    elif net is not None:
         mlp.put_inputs(
             scratch.w, plan.network_size, plan.width, dense, stored.x, i * dense, scratch.entry_slots,
             stored.values, first, last, first - origin, scratch.units,
@@ -131,26 +125,33 @@ def stored_scores(plan: Plan, stored: Stored, i: int, origin: int, scratch: Scra
         mlp.forward(
             scratch.w, 0, plan.sizes, plan.activation, scratch.units, scratch.slopes, scratch.scores, 0
         )
+    else:
+        linear.raw_scores(
+            scratch.w, 0, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
+            first, last, first - origin, scratch.scores, 0,
+        )  # fmt: skip
 
 
 @helper
-def add_gradient(plan: Plan, stored: Stored, i: int, origin: int, scratch: Scratch, weight: float) -> None:
+def add_gradient(
+    fm: Mark, net: Mark, plan: Plan, stored: Stored, i: int, origin: int, scratch: Scratch, weight: float
+) -> None:
     """scratch.g += weight · ∂J/∂params of stored row i; scratch.scores holds ∂J/∂s, after `stored_scores`."""
     first, last, dense = stored.indptr[i], stored.indptr[i + 1], plan.dense
-    if plan.family == LINEAR:
-        linear.add_gradient(
-            scratch.g, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
-            first, last, first - origin, scratch.scores, weight,
-        )  # fmt: skip
-    elif plan.family == FM:
-        fm.add_gradient(
+    if fm is not None:
+        machine.add_gradient(
             scratch.w, scratch.g, plan.outputs, plan.factors, dense, stored.x, i * dense,
             scratch.entry_slots, stored.values, first, last, first - origin, scratch.units,
             scratch.scores, weight,
         )  # fmt: skip
-    else:
+    elif net is not None:
         mlp.backward(scratch.w, plan.sizes, scratch.units, scratch.slopes, scratch.g, scratch.scores, weight)
         mlp.add_embeddings(
             scratch.g, plan.network_size, plan.width, dense, scratch.entry_slots, stored.values,
             first, last, first - origin, scratch.slopes,
+        )  # fmt: skip
+    else:
+        linear.add_gradient(
+            scratch.g, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
+            first, last, first - origin, scratch.scores, weight,
         )  # fmt: skip

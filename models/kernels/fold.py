@@ -127,7 +127,7 @@ def fold_rows(
         reason = prepare(S, plan, batch, i, stored, at, scratch)
         stepped, n = False, 0
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
-            stepped, n = True, gather(S, plan, stored, start, at + 1, scratch)
+            stepped, n = True, gather(S, plan, stored, start, at + 1, scratch, False)
             reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
         if reason != ACCEPTED:
             refused_rows[progress[REFUSALS]] = i

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from models.kernels.jit import helper
+from models.kernels.jit import Mark, helper
 from models.kernels.plan import Plan, Scratch, Stored
 from models.optimizers.catch_up import DECAYED, STEPS, catch_up
 from models.rows import Float64, Int64
 
 
 @helper
-def gather(S: Float64, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> int:
+def gather(
+    S: Float64, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch, idle: bool
+) -> int:
     """Copy the params that rows [start, stop) touch from S into scratch; the number of coordinates.
 
-    Those that every row touches come first; a row of weight 0 touches no others. A coordinate that several
-    entries share has one compact position.
+    Those that every row touches come first; a row of weight 0 touches others only if `idle`, and has no
+    compact positions else. A coordinate that several entries share has one compact position.
     """
     n, always = plan.always, plan.always
     origin = stored.indptr[start]
     for i in range(start, stop):
-        if stored.weights[i] == 0.0:
+        if stored.weights[i] == 0.0 and not idle:
             continue
         for e in range(stored.indptr[i], stored.indptr[i + 1]):
             c = stored.coordinates[e]
@@ -39,10 +41,15 @@ def gather(S: Float64, plan: Plan, stored: Stored, start: int, stop: int, scratc
     if plan.clock >= 0:
         for j in range(scratch.clock.size):
             scratch.clock[j] = S[plan.clock + j]
-        start, stop = size + always * plan.width, size + n * plan.width
-        now = int(scratch.clock[STEPS])
-        catch_up(plan.optimizer, scratch.w, scratch.state, room, start, stop, now, scratch.clock[DECAYED])
+    _catch_up(plan.lazy, plan, scratch, size + always * plan.width, size + n * plan.width)
     return n
+
+
+@helper
+def _catch_up(lazy: Mark, plan: Plan, scratch: Scratch, start: int, stop: int) -> None:
+    if lazy is not None:
+        now, decayed = int(scratch.clock[STEPS]), scratch.clock[DECAYED]
+        catch_up(plan.optimizer, scratch.w, scratch.state, scratch.w.size, start, stop, now, decayed)
 
 
 @helper

@@ -8,10 +8,16 @@ everything that they reach.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
+
+Mark = int | None
+"""1, or None where a model does without something. To numba None is a type of its own: what stands behind
+`if mark is not None` is left out of a kernel for such a model, if `mark` is an argument of the function.
+"""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,6 +64,16 @@ def fingerprint(function: Callable[..., Any], structs: tuple[type, ...] = ()) ->
     return hashlib.sha256(repr(sorted(parts.items())).encode()).hexdigest()
 
 
+def _reached(function: Callable[..., Any]) -> Iterator[tuple[str, Any]]:
+    """Globals that a function names, and members of the modules among them."""
+    names = function.__code__.co_names
+    for name in names:
+        value: Any = function.__globals__.get(name)
+        yield name, value
+        if isinstance(value, ModuleType):
+            yield from ((f"{name}.{member}", vars(value).get(member)) for member in names)
+
+
 def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
     name = f"{function.__module__}.{function.__qualname__}"
     if name in parts:
@@ -65,8 +81,7 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
     code = function.__code__
     constants = [c for c in code.co_consts if c != function.__doc__]
     parts[name] = repr((code.co_code, constants, code.co_names, code.co_varnames))
-    for reached in code.co_names:
-        value: Any = function.__globals__.get(reached)
+    for reached, value in _reached(function):
         if hasattr(value, "py_func"):
             parts[f"{reached} of {value.py_func.__module__}"] = repr(sorted(value.targetoptions.items()))
             _collect(value.py_func, parts)

@@ -8,7 +8,7 @@ from models.kernels.jit import part
 from models.kernels.judge import ACCEPTED, BAD_SCORE
 from models.kernels.plan import SAMPLE, Plan, Scratch, Stored
 from models.optimizers.catch_up import NORM, WEIGHT
-from models.optimizers.normalized import meet, normalized_sample
+from models.optimizers.normalized import meet, multiplier, normalized_sample
 from models.scaling import LIMIT
 
 
@@ -38,6 +38,7 @@ def meet_rows(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratc
 def normalized_row(plan: Plan, stored: Stored, i: int, scratch: Scratch, n: int, rate: float) -> int:
     """The importance-aware step on stored row i; ACCEPTED or the reason."""
     x, origin = scratch.g, stored.indptr[i]
+    weight = stored.weights[i] if plan.update == SAMPLE else 1.0
     for j in range(plan.dense):
         x[j] = stored.x[i * plan.dense + j]
     x[plan.dense] = 1.0
@@ -47,10 +48,10 @@ def normalized_row(plan: Plan, stored: Stored, i: int, scratch: Scratch, n: int,
         x[scratch.entry_slots[e - origin]] += stored.values[e]
     p = normalized_sample(
         plan.optimizer, plan.loss, x, scratch.w, scratch.state, scratch.w.size, n,
-        stored.labels[i], stored.weights[i], rate, scratch.clock,
+        stored.labels[i], weight, rate, scratch.clock,
     )  # fmt: skip
     if plan.optimizer.l2 > 0.0:
-        _decay_normalized(plan, scratch, n, rate)
+        _decay_normalized(plan, scratch, n, rate * multiplier(scratch.clock))
     return ACCEPTED if abs(p) <= LIMIT else BAD_SCORE
 
 

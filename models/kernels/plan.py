@@ -8,11 +8,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from models.kernels.jit import Mark
 from models.layout import Layout
 from models.learners import LEARNERS
 from models.learners.mlp import ACTIVATIONS
 from models.losses import TASKS, Loss, make_loss
-from models.optimizers import DRIFTING, OPTIMIZERS, constant, memory
+from models.optimizers import CLOCKED, DRIFTING, OPTIMIZERS, constant, memory
 from models.optimizers.catch_up import Optimizer
 from models.rows import Float64, Int16, Int64, UInt32
 from models.scaling import SCALINGS
@@ -27,6 +28,11 @@ UInt8 = npt.NDArray[np.uint8]
 
 class Plan(NamedTuple):
     """A model specification as codes, sizes and offsets into S (-1: no such tensor)."""
+
+    fm: Mark  # a factorization machine
+    net: Mark  # a network
+    lazy: Mark  # an optimizer that makes up for missed steps
+    nag: Mark  # normalized adaptive steps
 
     task: int
     loss: Loss
@@ -155,7 +161,12 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
     update, features, learner = spec.update, spec.features, spec.learner
     standard = [SCALINGS[scaling] for scaling in features.scalings()]
     assert spec.loss is not None  # ModelSpec fills it in
+    name = spec.optimizer.name
     return Plan(
+        fm=1 if learner.name == "factorization-machine" else None,
+        net=1 if learner.name == "mlp" else None,
+        lazy=1 if name in CLOCKED and name != "normalized-adaptive" else None,
+        nag=1 if name == "normalized-adaptive" else None,
         task=TASKS[spec.task],
         loss=make_loss(spec.loss, learner.name == "counting"),
         family=LEARNERS[learner.name],

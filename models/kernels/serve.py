@@ -15,7 +15,7 @@ def serve(
     out: Float64, at: int,
 ) -> None:  # fmt: skip
     """Write the prediction of row i to out[at : at + K]; z, units and slopes are scratch."""
-    served_scores(S, plan, batch, i, z, units, slopes, out, at)
+    served_scores(plan.fm, plan.net, S, plan, batch, i, z, units, slopes, out, at)
     to_prediction(plan.task, plan.loss, plan.outputs, out, at)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 
 from models.kernels.family import add_gradient, stored_scores
-from models.kernels.jit import helper, part
+from models.kernels.jit import Mark, helper, part
 from models.kernels.judge import ACCEPTED, BAD_GRADIENT, BAD_PARAMS, BAD_SCORE, explodes, explodes_from
 from models.kernels.normalized_rows import meet_rows, normalized_row
 from models.kernels.plan import SAMPLE, WINDOW, Plan, Scratch, Stored
 from models.layout import PENALTY, SAMPLES
 from models.losses import to_derivative
-from models.optimizers import FTRL, NORMALIZED
+from models.optimizers import FTRL
 from models.optimizers.catch_up import STEPS, Optimizer
 from models.optimizers.step import add_l2, optimize, penalise, stamp, tick
 from models.rows import Float64
@@ -48,11 +48,11 @@ def gradient(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch
         if weight == 0.0:
             continue
         total += weight
-        stored_scores(plan, stored, i, origin, scratch)
+        stored_scores(plan.fm, plan.net, plan, stored, i, origin, scratch)
         if explodes(scratch.scores, plan.outputs):
             return BAD_SCORE
         to_derivative(plan.loss, plan.outputs, scratch.scores, 0, stored.labels[i])
-        add_gradient(plan, stored, i, origin, scratch, weight)
+        add_gradient(plan.fm, plan.net, plan, stored, i, origin, scratch, weight)
     if plan.update != SAMPLE:
         for j in range(size):
             g[j] /= total
@@ -79,11 +79,13 @@ def _clip(o: Optimizer, g: Float64, size: int) -> None:
 
 
 @helper
-def _rate(plan: Plan, S: Float64, scratch: Scratch) -> float:
+def _rate(lazy: Mark, o: Optimizer, S: Float64, clock: Float64) -> float:
     """α_t; t counts samples, or steps where the optimizer makes up for missed ones (models.schedules)."""
-    if plan.clock >= 0 and plan.optimizer.code != NORMALIZED:
-        return rate_at(plan.optimizer.schedule, scratch.clock[STEPS])
-    return rate_at(plan.optimizer.schedule, S[SAMPLES])
+    if o.constant:
+        return o.schedule.rate
+    if lazy is not None:
+        return rate_at(o.schedule, clock[STEPS])
+    return rate_at(o.schedule, S[SAMPLES])
 
 
 @part
@@ -97,6 +99,42 @@ def _params_explode(w: Float64, state: Float64, states: int, size: int, u: float
 
 
 @helper
+def _takes_one_row(plan: Plan) -> bool:
+    """Whether an update is one step on one row, by whatever name."""
+    return plan.block_rows == 1 and plan.steps == 1 and not (plan.update == WINDOW and plan.tolerance > 0.0)
+
+
+@helper
+def _begin(nag: Mark, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> bool:
+    """Take the rows into normalized adaptive steps; whether they are one row, which steps by itself."""
+    if nag is None:
+        return False
+    if plan.outputs == 1 and _takes_one_row(plan):
+        return True
+    meet_rows(plan, stored, start, stop, scratch)
+    return False
+
+
+@helper
+def _row(nag: Mark, plan: Plan, stored: Stored, i: int, scratch: Scratch, n: int, rate: float) -> int:
+    if nag is None:
+        return ACCEPTED
+    return normalized_row(plan, stored, i, scratch, n, rate)
+
+
+@helper
+def _tick(lazy: Mark, o: Optimizer, clock: Float64, rate: float) -> None:
+    if lazy is not None:
+        tick(o, clock, rate)
+
+
+@helper
+def _stamp(lazy: Mark, o: Optimizer, state: Float64, room: int, size: int, clock: Float64) -> None:
+    if lazy is not None:
+        stamp(o, state, room, size, clock)
+
+
+@helper
 def take_steps(
     plan: Plan, S: Float64, stored: Stored, start: int, stop: int, scratch: Scratch, n: int
 ) -> int:
@@ -107,29 +145,37 @@ def take_steps(
     o, room = plan.optimizer, scratch.w.size
     size = plan.network_size + n * plan.width
     u = S[PENALTY]
-    alone = o.code == NORMALIZED and plan.update == SAMPLE and plan.outputs == 1
-    if o.code == NORMALIZED and not alone:
-        meet_rows(plan, stored, start, stop, scratch)
+    alone = _begin(plan.nag, plan, stored, start, stop, scratch)
     for _ in range(plan.steps):
-        rate = _rate(plan, S, scratch)
+        rate = _rate(plan.lazy, o, S, scratch.clock)
         if alone:
-            reason = normalized_row(plan, stored, start, scratch, n, rate)
+            reason = _row(plan.nag, plan, stored, start, scratch, n, rate)
         else:
             reason = gradient(plan, stored, start, stop, scratch, size)
         if reason != ACCEPTED:
             return reason
         if plan.update == WINDOW and norm(scratch.g, size) < plan.tolerance:
             break
-        if plan.clock >= 0:
-            tick(o, scratch.clock, rate)
+        _tick(plan.lazy, o, scratch.clock, rate)
         if not alone:
-            optimize(o, plan.free, scratch.w, scratch.state, room, scratch.g, size, rate, scratch.clock)
+            optimize(
+                plan.lazy,
+                plan.nag,
+                o,
+                plan.free,
+                scratch.w,
+                scratch.state,
+                room,
+                scratch.g,
+                size,
+                rate,
+                scratch.clock,
+            )
         if o.penalised >= 0:
             u += rate * o.l1
             penalise(plan.free, scratch.w, scratch.state, o.penalised * room, size, u)
         if _params_explode(scratch.w, scratch.state, o.states, size, u):
             return BAD_PARAMS
-    if plan.clock >= 0:
-        stamp(o, scratch.state, room, size, scratch.clock)
+    _stamp(plan.lazy, o, scratch.state, room, size, scratch.clock)
     scratch.penalty[0] = u
     return ACCEPTED

@@ -17,4 +17,4 @@ def read_table(S: Float64, plan: Plan, coordinates: Int64, out: Float64) -> None
             if coordinates[i] < plan.always:
                 out[i * plan.outputs + k] = S[plan.table + j]
             else:
-                out[i * plan.outputs + k] = param(S, plan, j)
+                out[i * plan.outputs + k] = param(plan.lazy, S, plan, j)

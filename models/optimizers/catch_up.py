@@ -96,7 +96,8 @@ def moved_by_adam(
 @part
 def param_now(o: Optimizer, S: Float64, states: Int64, j: int, p: int) -> float:
     """The param at S[p] as it is after all steps so far; its i-th number stands at S[states[i] + j]."""
-    w, now = S[p], int(S[o.clock + STEPS])
+    w: float = S[p]
+    now = int(S[o.clock + STEPS])
     if o.code == MOMENTUM or o.code == NESTEROV:
         m, since = S[states[0] + j], int(S[states[1] + j])
         return w if m == 0.0 or since >= now else moved_by_momentum(o, w, m, since, now)

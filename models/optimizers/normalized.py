@@ -8,10 +8,11 @@ UAI 2013, algorithm 3; h is the sample's weight, r = ∂J/∂p):
     G_i ← G_i + h r² x_i²
     θ_i ← θ_i - η √(t / N) r h x_i / (s_i √G_i)
 
-With one output and `update = "sample"` the last line is taken importance-aware (optimizers/importance.py):
-the step moves the score by Q = √(t / N) Σ x_i² / (s_i √G_i), and the importance is η h. Otherwise (several
-classes; batches and windows, over the mean gradient) it is taken as it stands. η = 0.5 by default. Both is
-what Vowpal Wabbit does by default, but that it predicts before it rescales.
+With one output and steps on single samples the last line is taken importance-aware
+(optimizers/importance.py): the step moves the score by Q = √(t / N) Σ x_i² / (s_i √G_i), and the importance
+is η h. Otherwise (several classes; batches and windows) the last two lines are taken as they stand, over the
+sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η = 0.5 by default. Both is what
+Vowpal Wabbit does by default, but that it predicts before it rescales.
 
 A prediction takes x_i as it is rescaled, too: at most s_i once anything was seen.
 """
@@ -36,7 +37,7 @@ def meet(x: float, outputs: int, w: Float64, state: Float64, room: int, at: int)
     size = abs(x)
     if size < ROUGHLY_ZERO:
         return 0.0
-    largest = state[room + at]
+    largest: float = state[room + at]
     if size > largest:
         for k in range(outputs):
             w[at + k] *= largest / size

@@ -7,8 +7,8 @@ biases.
 from __future__ import annotations
 
 from models.kernels.elementary import log, power
-from models.kernels.jit import part
-from models.optimizers import ADAGRAD, FTRL, MOMENTUM, NESTEROV, NORMALIZED, RMSPROP, SGD
+from models.kernels.jit import Mark, helper, part
+from models.optimizers import ADAGRAD, MOMENTUM, NESTEROV, RMSPROP, SGD
 from models.optimizers.adagrad import adagrad_step
 from models.optimizers.adam import adam_step
 from models.optimizers.catch_up import DECAYED, STEPS, Optimizer
@@ -67,20 +67,29 @@ def _ftrl(o: Optimizer, free: Int64, w: Float64, state: Float64, room: int, g: F
 
 @part
 def optimize(
+    lazy: Mark, nag: Mark, o: Optimizer, free: Int64, w: Float64, state: Float64, room: int, g: Float64,
+    size: int, rate: float, clock: Float64,
+) -> None:  # fmt: skip
+    """One step over g; L1 comes after it (`penalise`)."""
+    if nag is not None:
+        normalized_step(w, state, room, g, size, rate, clock)
+    elif lazy is not None:
+        _optimize_lazily(o, free, w, state, room, g, size, rate, clock)
+    elif o.code == SGD:
+        sgd_step(w, g, size, rate)
+    elif o.code == ADAGRAD:
+        adagrad_step(w, state, g, size, rate)
+    else:
+        _ftrl(o, free, w, state, room, g, size)
+
+
+@helper
+def _optimize_lazily(
     o: Optimizer, free: Int64, w: Float64, state: Float64, room: int, g: Float64, size: int, rate: float,
     clock: Float64,
 ) -> None:  # fmt: skip
-    """One step over g; L1 comes after it (`penalise`)."""
     code = o.code
-    if code == SGD:
-        sgd_step(w, g, size, rate)
-    elif code == ADAGRAD:
-        adagrad_step(w, state, g, size, rate)
-    elif code == FTRL:
-        _ftrl(o, free, w, state, room, g, size)
-    elif code == NORMALIZED:
-        normalized_step(w, state, room, g, size, rate, clock)
-    elif code in (MOMENTUM, NESTEROV):
+    if code in (MOMENTUM, NESTEROV):
         momentum_step(w, state, g, size, rate, o.mu, code == NESTEROV)
     elif code == RMSPROP:
         rmsprop_step(w, state, g, size, rate, o.rho, o.epsilon)
@@ -104,8 +113,6 @@ def tick(o: Optimizer, clock: Float64, rate: float) -> None:
 def stamp(o: Optimizer, state: Float64, room: int, size: int, clock: Float64) -> None:
     """Note on params [0, size) up to which step they have been brought."""
     code = o.code
-    if o.clock < 0 or code == NORMALIZED:
-        return
     at = room if code in (MOMENTUM, NESTEROV, RMSPROP) else 2 * room
     for j in range(size):
         state[at + j] = clock[STEPS]

@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -122,6 +122,21 @@ def plain_table(*columns: str, right: Iterable[str] = ()) -> Table:
     for name in columns:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return table
+
+
+def metrics_table(metrics: Mapping[str, Any]) -> Table:
+    """Prequential metrics as `Model.metrics` gives them: since the start, and recent beside it."""
+    table = plain_table("metric", "since the start", "recent", right=["since the start", "recent"])
+    recent = metrics.get("recent") or {}
+    for name, value in metrics.items():
+        if name != "recent":
+            table.add_row(name, number_text(value), number_text(recent.get(name)))
+    return table
+
+
+def number_text(value: float | None, missing: str = "-") -> str:
+    """A number for people: six digits."""
+    return missing if value is None else f"{value:,.6g}"
 
 
 def print_json(value: Any) -> None:

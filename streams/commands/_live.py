@@ -140,7 +140,8 @@ def report_on(kafka: KafkaSettings, admin: KafkaAdmin, model: ModelSettings, sho
     from streams.ingest_report import describe
 
     records = last_records(kafka, admin, model.samples, LOOKED_AT)
-    return describe(Ingest(model.name, model.spec()), [record.value for record in records], last=shown)
+    values, times = [record.value for record in records], [record.timestamp for record in records]
+    return describe(Ingest(model.name, model.spec()), values, shown, times)
 
 
 def report_document(report: Report) -> dict[str, Any]:

@@ -11,14 +11,18 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+import click
 import msgspec
 
 from models.errors import GradstreamError
 
 Format = Literal["jsonl", "csv"]
 Fields = dict[str, msgspec.Raw]
+FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
+"""By a file's ending."""
 
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _NULL = msgspec.Raw(b"null")
@@ -29,6 +33,14 @@ _encode = msgspec.json.Encoder().encode
 
 class BadLine(GradstreamError):
     """A line of the file that is not a sample."""
+
+
+def format_of(file: Path, form: Format | None) -> Format:
+    """What the file is: `form` where it is given, else by the ending; `-` is JSON Lines. Or UsageError."""
+    form = form or ("jsonl" if str(file) == "-" else FORMATS.get(file.suffix.lower()))
+    if form is None:
+        raise click.UsageError(f"{file}: expected a name that ends in .jsonl or .csv, or --format")
+    return form
 
 
 @dataclass(frozen=True, slots=True)

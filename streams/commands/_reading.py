@@ -16,8 +16,13 @@ READ_SECONDS = 12.0
 
 
 @contextmanager
-def consumer_at(kafka: KafkaSettings, topic: str, starts: Mapping[int, int]) -> Iterator[Any]:
-    """A kafka-python consumer that stands before these offsets; its failures are KafkaUnavailable."""
+def consumer_at(
+    kafka: KafkaSettings, topic: str, starts: Mapping[int, int], committed: bool = False
+) -> Iterator[Any]:
+    """A kafka-python consumer that stands before these offsets; its failures are KafkaUnavailable.
+
+    `committed`: it leaves out what transactions have not committed, as workers do.
+    """
     from kafka import KafkaConsumer, TopicPartition
     from kafka.errors import KafkaError
 
@@ -31,6 +36,7 @@ def consumer_at(kafka: KafkaSettings, topic: str, starts: Mapping[int, int]) -> 
             enable_auto_commit=False,
             auto_offset_reset="none",
             allow_auto_create_topics=False,
+            isolation_level="read_committed" if committed else "read_uncommitted",
             max_partition_fetch_bytes=LARGEST_FETCH,
             bootstrap_timeout_ms=int(READ_SECONDS * 1000),
         )

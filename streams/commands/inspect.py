@@ -60,7 +60,7 @@ def _show(
 ) -> None:
     from rich.table import Table
 
-    from streams.commands._common import plain_table
+    from streams.commands._common import metrics_table, plain_table
     from streams.commands._live import COUNTERS
 
     console.print(document["model"], style="bold", end="")
@@ -76,11 +76,7 @@ def _show(
     counts.add_row("lag", lag)
     console.print(counts)
 
-    metrics = plain_table("metric", "since the start", "recent", right=["since the start", "recent"])
-    recent = document["metrics"].get("recent") or {}
-    for name, value in document["metrics"].items():
-        if name != "recent":
-            metrics.add_row(name, _number(value), _number(recent.get(name)))
+    metrics = metrics_table(document["metrics"])
     offsets = plain_table("partition", "next offset", "lag", right=["next offset", "lag"])
     for name in sorted({**document["offsets"], **(lags or {})}):
         behind = None if lags is None else lags.get(name)
@@ -111,13 +107,16 @@ def _alarms(console: Console, document: dict[str, Any]) -> None:
 
 
 def _weights(document: dict[str, Any]) -> Any:
-    from streams.commands._common import plain_table
+    from streams.commands._common import number_text, plain_table
 
-    right = ["weight", "mean", "std"]
-    table = plain_table("feature", *right, right=right)
-    for name, weight in list(document["weights"].items())[:SHOWN_WEIGHTS]:
-        scale = document["scaling"].get(name) or {}
-        table.add_row(name, _number(weight), *(_number(scale.get(part), "") for part in ("mean", "std")))
+    shown = list(document["weights"].items())[:SHOWN_WEIGHTS]
+    scaling = document["scaling"]
+    used = {part for name, _ in shown for part in scaling.get(name) or {}}
+    parts = [part for part in ("mean", "std", "min", "max") if part in used]
+    table = plain_table("feature", "weight", *parts, right=["weight", *parts])
+    for name, weight in shown:
+        scale = scaling.get(name) or {}
+        table.add_row(name, number_text(weight), *(number_text(scale.get(part), "") for part in parts))
     return table
 
 
@@ -132,7 +131,3 @@ def _notes(console: Console, document: dict[str, Any], report: Report | None) ->
         console.print(f"\nlast {report.records:,} samples: {report.valid:,} valid, with a label {share}")
         for line in report.lines():
             console.print(f"! {line}", style="yellow")
-
-
-def _number(value: float | None, missing: str = "-") -> str:
-    return missing if value is None else f"{value:,.6g}"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import click
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 DELIVERY_MS = 12_000
 LARGEST_REQUEST = 64 * 1024 * 1024
-FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
 
 
 @click.command()
@@ -50,11 +49,9 @@ def command(
     from infra.kafka_admin import KafkaAdmin
     from infra.settings import load_connections
     from streams.commands._common import invocation
-    from streams.commands._messages import Columns, MessageReader
+    from streams.commands._messages import Columns, MessageReader, format_of
 
-    form = form or ("jsonl" if str(file) == "-" else cast("Format | None", FORMATS.get(file.suffix.lower())))
-    if form is None:
-        raise click.UsageError(f"{file}: expected a name that ends in .jsonl or .csv, or --format")
+    form = format_of(file, form)
     kafka = load_connections(invocation().config, invocation().overrides).kafka
     name = "standard input" if str(file) == "-" else str(file)
     reader = MessageReader(Columns(key, id_, label, timestamp), name)

@@ -9,6 +9,8 @@ import pytest
 from infra.settings import Settings, SettingsError, load_connections, load_settings
 from models.spec import (
     FeatureSpec,
+    LearnerSpec,
+    LossSpec,
     ModelSpec,
     NumericFeature,
     OptimizerSpec,
@@ -51,7 +53,8 @@ def test_the_smallest_file_gives_every_default(file: Path) -> None:
         None,
         10.0,
     )
-    assert model.spec() == ModelSpec("binary", EVERY_FEATURE, (0, 1))
+    adaptive = OptimizerSpec("normalized-adaptive", 0.5)
+    assert model.spec() == ModelSpec("binary", EVERY_FEATURE, (0, 1), optimizer=adaptive)
 
 
 def test_the_example_of_the_documentation_can_be_read(file: Path) -> None:
@@ -114,13 +117,21 @@ OPTIMIZERS = {
     '{ name = "ftrl-proximal", beta = 0, l1 = 1, l2 = 0.5 }': OptimizerSpec(
         "ftrl-proximal", 0.1, l1=1.0, l2=0.5, beta=0.0
     ),
-    "{ learning_rate = 1 }": OptimizerSpec("adagrad", 1.0),
+    "{ learning_rate = 1 }": OptimizerSpec("normalized-adaptive", 1.0),
+    '"nag"': OptimizerSpec("normalized-adaptive", 0.5),
+    '"adam"': OptimizerSpec("adam", 0.001),
+    '{ name = "adamw", learning_rate = 0.01, weight_decay = 0.1, clip_norm = 1 }': OptimizerSpec(
+        "adamw", 0.01, weight_decay=0.1, clip_norm=1.0
+    ),
+    '{ name = "sgd", schedule = { name = "cosine", horizon = 1000, warmup = 10 } }': OptimizerSpec(
+        "sgd", 0.01, ScheduleSpec("cosine", horizon=1000, warmup=10)
+    ),
     '{ name = "sgd", schedule = "constant" }': OptimizerSpec("sgd", 0.01),
     '{ name = "sgd", schedule = "inverse-scaling" }': OptimizerSpec(
         "sgd", 0.01, ScheduleSpec("inverse-scaling", 0.5)
     ),
     '{ schedule = { name = "inverse-scaling", power = 0.25 } }': OptimizerSpec(
-        "adagrad", 0.1, ScheduleSpec("inverse-scaling", 0.25)
+        "normalized-adaptive", 0.5, ScheduleSpec("inverse-scaling", 0.25)
     ),
 }
 
@@ -128,6 +139,40 @@ OPTIMIZERS = {
 @pytest.mark.parametrize(("value", "optimizer"), OPTIMIZERS.items(), ids=OPTIMIZERS)
 def test_an_optimizer_is_a_name_or_a_table(file: Path, value: str, optimizer: OptimizerSpec) -> None:
     assert spec(file, f"{DELAY}optimizer = {value}\n").optimizer == optimizer
+
+
+LOSSES = {
+    '"log"': LossSpec("log"),
+    '"hinge"': LossSpec("hinge"),
+    '{ name = "squared-hinge" }': LossSpec("squared-hinge"),
+}
+
+
+@pytest.mark.parametrize(("value", "loss"), LOSSES.items(), ids=LOSSES)
+def test_a_loss_is_a_name_or_a_table(file: Path, value: str, loss: LossSpec) -> None:
+    assert spec(file, f"{DELAY}loss = {value}\n").loss == loss
+
+
+LEARNERS = {
+    '"fm"': (LearnerSpec("factorization-machine"), "adagrad"),
+    '{ name = "factorization-machine", factors = 3 }': (
+        LearnerSpec("factorization-machine", factors=3),
+        "adagrad",
+    ),
+    '{ name = "mlp", hidden = [8, 4], activation = "gelu", embedding = 5, seed = 7 }': (
+        LearnerSpec("mlp", hidden=(8, 4), activation="gelu", embedding=5, seed=7),
+        "adam",
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "expected"), LEARNERS.items(), ids=LEARNERS)
+def test_each_learner_has_a_default_optimizer(
+    file: Path, value: str, expected: tuple[LearnerSpec, str]
+) -> None:
+    found = spec(file, f"{DELAY}learner = {value}\n")
+    assert (found.learner, found.optimizer.name) == expected
+    assert spec(file, f"{DELAY}learner = {value}\noptimizer = {{ l2 = 1 }}\n").optimizer.name == expected[1]
 
 
 UPDATES = {

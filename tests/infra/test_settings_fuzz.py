@@ -55,6 +55,7 @@ keys = st.sampled_from(
         *(f"models.delay.{key}" for key in tomllib.loads(WHOLE)["models"]["delay"]),
         *("models.delay.classes", "models.delay.batch_size", "models.delay.save_every"),
         *(f"models.delay.features.{key}" for key in ("numeric", "categorical", "interactions", "scaling")),
+        *(f"models.delay.features.{key}" for key in ("bins", "time", "utc_offset", "text")),
         *(f"models.delay.optimizer.{key}" for key in ("name", "learning_rate", "schedule", "beta")),
     ]
 )

@@ -30,7 +30,7 @@ def message(path: Path, text: str, env: dict[str, str] | None = None, **flags: o
 IN_A_MODEL = {
     'taks = "x"': "taks: unknown key; did you mean 'task'?",
     "zzz = 1": "zzz: unknown key; allowed: samples, predictions, dead_letters, learning_log, task, classes, "
-    "learner, optimizer, update, features, start, save_every, learning_log_retention, halt_after, audit_every, on_hole, "
+    "learner, loss, optimizer, update, features, start, save_every, learning_log_retention, halt_after, audit_every, on_hole, "
     "batch_size, window_size, stride, steps, tolerance",
     "batch_sise = 3": "batch_sise: unknown key; did you mean 'batch_size'?",
     'name = "x"': "name: unknown key; the model's name stands in the table's head, [models.NAME]",
@@ -38,16 +38,39 @@ IN_A_MODEL = {
     'label_horizon = "1d"': "label_horizon: late labels are not supported yet; send each label inside its sample",
     'label_patience = "1d"': "label_patience: late labels are not supported yet; send each label inside its sample",
     "on_missing = 0": "on_missing: late labels are not supported yet; send each label inside its sample",
-    'learner = "mlp"': "learner: 'mlp' is not supported yet; expected 'linear' or 'counting'",
-    'learner = { name = "mlp", hidden = [8] }': "learner.name: 'mlp' is not supported yet; expected 'linear' or "
-    "'counting'",
-    'learner = "liner"': "learner: expected 'linear' or 'counting', found 'liner'; did you mean 'linear'?",
+    'learner = "liner"': "learner: expected 'linear', 'factorization-machine', 'mlp' or 'counting', found 'liner'; "
+    "did you mean 'linear'?",
+    'learner = "field-aware-factorization-machine"': "learner: 'field-aware-factorization-machine' is not supported "
+    "yet; expected 'linear', 'factorization-machine', 'mlp' or 'counting'",
+    'learner = { name = "mlp", hidden = [8, 0] }': "learner.hidden[1]: expected an integer between 1 and 65536, "
+    "found 0",
+    'learner = { name = "mlp", hidden = [] }': "learner.hidden: expected 1 to 32 hidden layers, found 0",
+    'learner = { name = "mlp", hidden = 8 }': "learner.hidden: expected a list of numbers of units, one a hidden "
+    "layer, found 8",
+    'learner = { name = "mlp", activation = "rely" }': "learner.activation: expected 'relu', 'tanh' or 'gelu', found "
+    "'rely'; did you mean 'relu'?",
+    'learner = { name = "linear", factors = 4 }': "learner.factors: used by learner 'factorization-machine' only; "
+    "the learner here is 'linear'",
+    'loss = "squarred"': "loss: expected 'squared', 'absolute', 'huber', 'quantile', 'poisson', 'log', 'hinge', "
+    "'squared-hinge' or 'cross-entropy', found 'squarred'; did you mean 'squared'?",
+    'loss = "squared"': "loss: 'squared' does not serve task 'binary'; expected 'log', 'hinge' or 'squared-hinge'",
+    'loss = { name = "hinge", delta = 2 }': "loss.delta: used by loss 'huber' only; the loss here is 'hinge'",
+    'learner = "mlp"\noptimizer = "normalized-adaptive"': "optimizer: 'normalized-adaptive' serves learner 'linear' "
+    "only; the learner here is 'mlp'",
+    'optimizer = { name = "adamw", learning_rate = 10, weight_decay = 1 }': "optimizer.weight_decay: with "
+    "learning_rate 10 expected less than 0.1",
+    "optimizer = { clip_norm = 1 }": "optimizer.clip_norm: optimizer 'normalized-adaptive' bounds its steps by "
+    "itself; leave it out",
+    "optimizer = { learning_rate = 1e9 }": "optimizer.learning_rate: expected a finite number above 0 and at most "
+    "1000000, found 1000000000.0",
+    "optimizer = { learning_rate = -1 }": "optimizer.learning_rate: expected a finite number above 0 and at most "
+    "1000000, found -1",
     "learner = 3": "learner: expected a table",
     'learner = "counting"': "learner: 'counting' is for task 'regression' only; the task here is 'binary'",
     "halt_after = -1": "halt_after: expected an integer between 0 and 1000000, found -1",
     "audit_every = 0": "audit_every: expected an integer between 1 and 1000000, found 0",
-    'optimizer = "agadrad"': "optimizer: expected 'sgd', 'adagrad' or 'ftrl-proximal', found 'agadrad'; "
-    "did you mean 'adagrad'?",
+    'optimizer = "agadrad"': "optimizer: expected 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', "
+    "'adamw', 'ftrl-proximal' or 'normalized-adaptive', found 'agadrad'; did you mean 'adagrad'?",
     "optimizer = { learning_rate = 0 }": "optimizer.learning_rate: expected a finite number above 0 and at most "
     "1000000, found 0",
     "optimizer = { learning_rate = nan }": "optimizer.learning_rate: expected a finite number above 0 and at most "
@@ -61,12 +84,12 @@ IN_A_MODEL = {
     "optimizer = { l1 = -1 }": "optimizer.l1: expected a finite number at least 0, found -1",
     "optimizer = { l2 = inf }": "optimizer.l2: expected a finite number at least 0, found inf",
     "optimizer = { beta = 1 }": "optimizer.beta: used by optimizer 'ftrl-proximal' only; the optimizer here is "
-    "'adagrad'",
-    'optimizer = { name = "ftrl", schedule = "constant" }': "optimizer.schedule: used by optimizers 'sgd' and "
-    "'adagrad' only; 'ftrl-proximal' has rates of its own",
+    "'normalized-adaptive'",
+    'optimizer = { name = "ftrl", schedule = "constant" }': "optimizer.schedule: optimizer 'ftrl-proximal' has "
+    "rates of its own; leave the schedule out",
     "optimizer = { learning_rte = 1 }": "optimizer.learning_rte: unknown key; did you mean 'learning_rate'?",
-    'optimizer = { schedule = "inverse" }': "optimizer.schedule: expected 'constant' or 'inverse-scaling', found "
-    "'inverse'; did you mean 'inverse-scaling'?",
+    'optimizer = { schedule = "inverse" }': "optimizer.schedule: expected 'constant', 'inverse-scaling', 'exponential', "
+    "'step' or 'cosine', found 'inverse'; did you mean 'inverse-scaling'?",
     "optimizer = { schedule = { power = 0.3 } }": "optimizer.schedule.power: used by schedule 'inverse-scaling' "
     "only; the schedule here is 'constant'",
     'update = "windows"': "update: expected 'sample', 'batch' or 'window', found 'windows'; did you mean 'window'?",
@@ -106,10 +129,10 @@ IN_A_MODEL = {
 }
 
 IN_FEATURES = {
-    "": ": no feature is declared; list some under numeric or categorical, set others = 'include', or leave the "
-    "table out to take every feature",
-    "hash_bits = 20": ": no feature is declared; list some under numeric or categorical, set others = 'include', or "
-    "leave the table out to take every feature",
+    "": ": no feature is declared; list some under numeric, categorical, bins, time or text, set others = "
+    "'include', or leave the table out to take every feature",
+    "hash_bits = 20": ": no feature is declared; list some under numeric, categorical, bins, time or text, set "
+    "others = 'include', or leave the table out to take every feature",
     'numerics = ["a"]': ".numerics: unknown key; did you mean 'numeric'?",
     'numeric = "a"': ".numeric: expected a list of feature names or tables { name = …, size = … }, found 'a'",
     'numeric = ["a", 3]': ".numeric[1]: expected a feature name, found 3",
@@ -117,19 +140,20 @@ IN_FEATURES = {
     "numeric = [{ size = 3 }]": ".numeric[0].name: missing; expected the feature's name",
     'numeric = [{ name = "v", size = 0 }]': ".numeric[0].size: expected an integer between 1 and 32767, found 0",
     'numeric = [{ name = "v", sise = 3 }]': ".numeric[0].sise: unknown key; did you mean 'size'?",
-    'numeric = [{ name = "v", scaling = "min-max" }]': ".numeric[0].scaling: expected 'standard' or 'none', found "
-    "'min-max'",
+    'numeric = [{ name = "v", scaling = "minmax" }]': ".numeric[0].scaling: expected 'standard', 'min-max' or "
+    "'none', found 'minmax'; did you mean 'min-max'?",
     'numeric = [{ name = "v", size = 32767 }, "a"]': ".numeric: 32768 columns with all lists; at most 32767 are "
     "allowed",
     'numeric = ["a", "b", "a"]': ".numeric[2]: 'a' is declared twice",
-    'numeric = ["a"]\ncategorical = ["a"]': ".categorical[0]: 'a' is declared twice",
+    'numeric = ["a"]\ncategorical = ["a"]': ".categorical[0]: 'a' is declared twice; give one another name, and of "
+    "= 'a'",
     'numeric = ["intercept"]': ".numeric: two weights would be called 'intercept'; rename the feature",
     'numeric = ["v[0]", { name = "v", size = 1 }]': ".numeric: two weights would be called 'v[0]'; rename the "
     "feature",
     'numeric = ["a", "b", "a*b"]\ninteractions = [["a", "b"]]': ".numeric: two weights would be called 'a*b'; rename "
     "the feature",
-    'categorical = ["carrier"]\ninteractions = [["carrier", "carier"]]': ".interactions[0][1]: 'carier' is declared "
-    "neither numeric nor categorical; did you mean 'carrier'?",
+    'categorical = ["carrier"]\ninteractions = [["carrier", "carier"]]': ".interactions[0][1]: 'carier' is not "
+    "declared under numeric, categorical or bins; did you mean 'carrier'?",
     'categorical = ["c"]\ninteractions = [["c"]]': ".interactions[0]: expected at least two different names, found "
     "['c']",
     'categorical = ["c"]\ninteractions = [["c", "c"]]': ".interactions[0]: expected at least two different names, "
@@ -246,7 +270,8 @@ VARIABLES = {
         "GRADSTREAM_MODELS__DELAY__OPTIMIZER",
         "sdg",
     ): "GRADSTREAM_MODELS__DELAY__OPTIMIZER: models.delay.optimizer: "
-    "expected 'sgd', 'adagrad' or 'ftrl-proximal', found 'sdg'; did you mean 'sgd'?",
+    "expected 'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam', 'adamw', 'ftrl-proximal' or "
+    "'normalized-adaptive', found 'sdg'; did you mean 'sgd'?",
     ("GRADSTREAM_MODELS__DELAY__FEATURES__NUMERIC", "a,b"): "GRADSTREAM_MODELS__DELAY__FEATURES__NUMERIC: "
     "models.delay.features.numeric: expected a list of feature names or tables { name = …, size = … } "
     '(in a variable as JSON: ["a", "b"]), found \'a,b\'',

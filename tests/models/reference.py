@@ -1,7 +1,7 @@
 """The normative arithmetic once more, written to be read: numpy on whole vectors, nothing incremental.
 
 Means and variances come from the list of all values seen, features are dense vectors of all coordinates,
-and each formula stands as in its paper. No code is shared with models/.
+every step moves every param, and each formula stands as in its paper. No code is shared with models/.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ import numpy as np
 
 from models.rows import Rows
 from models.spec import ModelSpec
+from tests.models.reference_losses import gradient, mean
+from tests.models.reference_optimizers import Optimizer, clipped, rate_at
+
+Row = tuple[np.ndarray, np.ndarray, float, float]
+"""x (C,), touched (C,), label, weight."""
 
 
 class Reference:
@@ -23,17 +28,19 @@ class Reference:
         self.dense = self.d + len(features.products())
         self.hashed = 0 if features.hash_bits is None else 2**features.hash_bits
         shape = (self.dense + 1 + self.hashed, spec.outputs)
-        self.theta, self.G, self.z, self.n, self.q = (np.zeros(shape) for _ in range(5))
-        self.u = 0.0
+        self.theta, self.q, self.u = np.zeros(shape), np.zeros(shape), 0.0
+        free = np.zeros(shape, dtype=bool)
+        free[self.dense] = True
+        self.optimizer = Optimizer(spec.optimizer, shape, free)
         self.seen: list[list[float]] = [[] for _ in range(self.d)]
         self.learned = 0
-        self.buffer: list[tuple[np.ndarray, np.ndarray, float, float]] = []
+        self.buffer: list[Row] = []
 
     def predict_and_learn(self, rows: Rows) -> np.ndarray:
         served = []
         for i in range(len(rows)):
             x, _ = self.encode(rows, i)
-            served.append(self.mean(x @ self.theta))
+            served.append(mean(self.spec.loss, self.scores(x)))
             if not np.isnan(rows.labels[i]):
                 self.learn(rows, i)
         return np.array(served).reshape(len(rows), self.spec.outputs)
@@ -82,63 +89,47 @@ class Reference:
             return 0.0
         return float((value - np.mean(seen)) / np.std(seen))
 
-    def mean(self, scores: np.ndarray) -> np.ndarray:
-        if self.spec.task == "regression":
-            return scores
-        if self.spec.task == "binary":
-            return 1.0 / (1.0 + np.exp(-scores))
-        e = np.exp(scores - scores.max())
-        return e / e.sum()
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        """Raw scores by which a sample is served."""
+        return x @ self.theta
 
     def rate(self) -> float:
-        optimizer = self.spec.optimizer
-        if optimizer.schedule.name == "constant":
-            return optimizer.learning_rate
-        return optimizer.learning_rate / (self.learned + 1) ** optimizer.schedule.power
+        """By the samples learned before; with an optimizer that has a clock, by its steps."""
+        clocked = self.spec.optimizer.name in ("momentum", "nesterov", "rmsprop", "adam", "adamw")
+        return rate_at(self.spec.optimizer, self.optimizer.steps if clocked else self.learned)
 
-    def step(self, rows: list[tuple[np.ndarray, np.ndarray, float, float]], mean: bool) -> bool:
+    def gradient(self, rows: list[Row], mean: bool) -> np.ndarray:
+        """(C, K) Σ w g, or Σ w g / Σ w."""
+        g = np.zeros_like(self.theta)
+        for x, _, label, weight in rows:
+            g += weight * np.outer(x, gradient(self.spec.loss, x @ self.theta, label))
+        return g / sum(row[3] for row in rows) if mean else g
+
+    def step(self, rows: list[Row], mean: bool) -> bool:
         """One step; False if there was none."""
-        optimizer, rows = self.spec.optimizer, [row for row in rows if row[3] > 0]
+        spec, rows = self.spec.optimizer, [row for row in rows if row[3] > 0]
         if not rows:
             return False
         touched = np.any([row[1] for row in rows], axis=0)
         penalised = touched.copy()
         penalised[self.dense] = False
-        g = np.zeros_like(self.theta)
-        for x, _, label, weight in rows:
-            target = np.eye(self.spec.outputs)[int(label)] if self.spec.task == "multiclass" else label
-            g += weight * np.outer(x, self.mean(x @ self.theta) - target)
-        if mean:
-            g /= sum(row[3] for row in rows)
-        if optimizer.name != "ftrl-proximal":
-            g[penalised] += optimizer.l2 * self.theta[penalised]
+        g = clipped(spec, self.gradient(rows, mean))
+        if spec.name != "ftrl-proximal":
+            g[penalised] += spec.l2 * self.theta[penalised]
         if self.spec.update.name == "window" and np.linalg.norm(g[touched]) < self.spec.update.tolerance:
             return False
-        if optimizer.name == "ftrl-proximal":
-            self.ftrl(g, touched, penalised)
-            return True
-        if optimizer.name == "sgd":
-            self.theta[touched] -= self.rate() * g[touched]
-        else:
-            self.G[touched] += g[touched] ** 2
-            self.theta[touched] -= self.rate() * g[touched] / np.sqrt(self.G[touched] + 1e-8)
-        self.u += self.rate() * optimizer.l1
-        if optimizer.l1 > 0:
+        rate = self.rate()
+        self.theta = self.optimizer.step(self.theta, g, rate)
+        if spec.name != "ftrl-proximal":
+            self.penalise(penalised, rate)
+        return True
+
+    def penalise(self, penalised: np.ndarray, rate: float) -> None:
+        """L1 by cumulative penalty (Tsuruoka et al. 2009, figure 2)."""
+        self.u += rate * self.spec.optimizer.l1
+        if self.spec.optimizer.l1 > 0:
             before = self.theta[penalised]
             up = np.maximum(0, before - (self.u + self.q[penalised]))
             down = np.minimum(0, before + (self.u - self.q[penalised]))
             self.theta[penalised] = np.where(before > 0, up, np.where(before < 0, down, before))
             self.q[penalised] += self.theta[penalised] - before
-        return True
-
-    def ftrl(self, g: np.ndarray, touched: np.ndarray, penalised: np.ndarray) -> None:
-        optimizer = self.spec.optimizer
-        alpha = optimizer.learning_rate
-        sigma = (np.sqrt(self.n + g**2) - np.sqrt(self.n)) / alpha
-        self.z[touched] += (g - sigma * self.theta)[touched]
-        self.n[touched] += g[touched] ** 2
-        l1 = optimizer.l1 * penalised[:, None]
-        l2 = optimizer.l2 * penalised[:, None]
-        divisor = (optimizer.beta + np.sqrt(self.n)) / alpha + l2
-        theta = np.where(np.abs(self.z) <= l1, 0.0, -(self.z - np.sign(self.z) * l1) / divisor)
-        self.theta[touched] = theta[touched]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from models.kernels.table import read_table
 from models.model import Model
 from models.rows import Rows
-from models.spec import FeatureSpec, ModelSpec, NumericFeature, OptimizerSpec, Task, UpdateSpec
+from models.spec import (
+    FeatureSpec,
+    ModelSpec,
+    NumericFeature,
+    OptimizerSpec,
+    ScheduleSpec,
+    Task,
+    UpdateSpec,
+)
 
 CLASSES = ("red", "green", "blue")
 
@@ -50,6 +61,8 @@ def make_rows(
     signal = numeric.sum(axis=1) - columns / 2 + rng.normal(size=n)
     if spec.task == "regression":
         labels = np.round(signal * 8) / 8
+        if spec.loss is not None and spec.loss.name == "poisson":
+            labels = np.abs(labels)
     else:
         labels = np.clip(np.floor(signal + max(2, spec.outputs) / 2), 0, max(2, spec.outputs) - 1)
     numeric[rng.random((n, columns)) < missing] = np.nan
@@ -64,6 +77,21 @@ def make_rows(
         weights=rng.choice([0.0, 0.5, 1.0, 2.0], n, p=[0.1, 0.2, 0.5, 0.2]) if weighted else np.ones(n),
         timestamps=np.arange(n, dtype=np.int64),
         offsets=np.arange(n, dtype=np.int64),
+    )
+
+
+def without_repeats(rows: Rows, bits: int) -> Rows:
+    """The rows with the first entry of each coordinate alone."""
+    keep = np.zeros(len(rows.indices), dtype=bool)
+    for first, last in pairwise(rows.indptr):
+        _, at = np.unique(rows.indices[first:last] & ((1 << bits) - 1), return_index=True)
+        keep[first + at] = True
+    return dataclasses.replace(
+        rows,
+        indptr=np.concatenate([[0], np.cumsum(keep)])[rows.indptr],
+        indices=rows.indices[keep],
+        values=rows.values[keep],
+        scaled_by=rows.scaled_by[keep],
     )
 
 
@@ -105,6 +133,14 @@ def weights_of(model: Model) -> np.ndarray:
     return model.layout.view(model.S, "weights").copy()
 
 
+def params_now(model: Model) -> np.ndarray:
+    """(C, K) weights of a linear model with all steps taken, those too that no sample called for."""
+    layout = model.layout
+    out = np.empty((layout.coordinates, layout.outputs))
+    read_table(model.S, model._plan, np.arange(layout.coordinates), out.reshape(-1))
+    return out
+
+
 def state_bytes(model: Model) -> bytes:
     """All state of the view: S and the buffered rows."""
     tensors = model.tensors(())
@@ -118,6 +154,19 @@ OPTIMIZERS = [
     OptimizerSpec("adagrad", 0.1, l1=0.01, l2=0.02),
     OptimizerSpec("ftrl-proximal", 0.1),
     OptimizerSpec("ftrl-proximal", 0.1, l1=0.05, l2=0.1, beta=0.5),
+]
+ALL_OPTIMIZERS = [
+    *OPTIMIZERS,
+    OptimizerSpec("momentum", 0.01, momentum=0.8),
+    OptimizerSpec("momentum", 0.01, ScheduleSpec("step", every=20), l1=0.01, l2=0.02),
+    OptimizerSpec("nesterov", 0.01, ScheduleSpec("exponential", every=50)),
+    OptimizerSpec("nesterov", 0.01, l1=0.01, l2=0.02, clip_norm=1.0),
+    OptimizerSpec("rmsprop", 0.02, rho=0.95, epsilon=1e-6),
+    OptimizerSpec("rmsprop", 0.02, ScheduleSpec("inverse-scaling", 0.3), l1=0.01, l2=0.02),
+    OptimizerSpec("adam", 0.02, clip_value=0.5),
+    OptimizerSpec("adam", 0.02, ScheduleSpec("cosine", horizon=150, warmup=20), l1=0.01, l2=0.02),
+    OptimizerSpec("adamw", 0.02, weight_decay=0.1),
+    OptimizerSpec("adamw", 0.02, ScheduleSpec("cosine", horizon=150, floor=0.1, warmup=20), weight_decay=0.1),
 ]
 UPDATES = [
     UpdateSpec("sample"),

@@ -24,6 +24,11 @@ CASES = {
         lambda: optim.SGD(optim.schedulers.InverseScaling(0.1, 0.4)),
     ),
     "adagrad": (OptimizerSpec("adagrad", 0.1), lambda: optim.AdaGrad(0.1)),
+    "momentum": (OptimizerSpec("momentum", 0.002, momentum=0.9), lambda: optim.Momentum(0.002, rho=0.9)),
+    "rmsprop": (
+        OptimizerSpec("rmsprop", 0.01, rho=0.9, epsilon=1e-8),
+        lambda: optim.RMSProp(0.01, rho=0.9, eps=1e-8),
+    ),
     "ftrl": (
         OptimizerSpec("ftrl-proximal", 0.1, beta=1.0),
         lambda: optim.FTRLProximal(alpha=0.1, beta=1.0, l1=0.0, l2=0.0),

@@ -159,13 +159,13 @@ def test_weights_have_names_that_people_read_and_the_heaviest_come_first():
     tensors["scaler"][:, 0] = [4.0, 10.0, 36.0]
     model.load(tensors)
     assert model.weights({64 + 9: "carrier=UA", 2**32 - 1: "carrier=AA"}) == [
-        ("v[0]", -5.0, None, None),
-        ("carrier=UA", 4.0, None, None),
-        ("v[1]", 3.0, None, None),
-        ("intercept", -2.0, None, None),
-        ("distance", 1.0, 10.0, 3.0),
-        ("distance*distance", 0.5, None, None),
-        ("carrier=AA", 0.0, None, None),
+        ("v[0]", -5.0, {}),
+        ("carrier=UA", 4.0, {}),
+        ("v[1]", 3.0, {}),
+        ("intercept", -2.0, {}),
+        ("distance", 1.0, {"mean": 10.0, "std": 3.0}),
+        ("distance*distance", 0.5, {}),
+        ("carrier=AA", 0.0, {}),
     ]
     assert [w.name for w in model.weights({}, top=2)] == ["v[0]", "v[1]"]
 

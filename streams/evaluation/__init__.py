@@ -1,0 +1,1 @@
+"""A model over recorded samples, test-then-train, beside everything that is live."""

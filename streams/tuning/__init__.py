@@ -1,0 +1,1 @@
+"""Racing settings of a model on recorded samples."""
