@@ -23,6 +23,7 @@ lint: setup
 	$(BIN)/lint-imports
 
 test: setup lint
+	$(BIN)/python -m tests.compile_kernels
 	$(BIN)/python -m pytest
 
 # The fault table of tests/consistency with all its seeds, on real servers: half an hour; `make test` has a short form.

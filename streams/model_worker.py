@@ -37,6 +37,8 @@ from streams.view import View
 
 NEAR_END_SECONDS = 1.0
 AUDIT_SECONDS = 1.0
+COMPILES_SECONDS = 3.0
+"""Loading compiled kernels takes less."""
 LOOK_SECONDS = 5.0
 """How long an emptied Redis stays empty while no record comes."""
 CLOSE_SECONDS = 1.5
@@ -99,7 +101,10 @@ class ModelWorker:
     async def start(self, seek: Seek) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
         self._spec = self.settings.spec(begun_with(await self._read_genesis()))
-        self._self_test = await asyncio.to_thread(self._prepare)
+        preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
+        if not (await asyncio.wait({preparing}, timeout=COMPILES_SECONDS))[0]:
+            self.log.info("compiling the kernels of this kind of model, once on this machine: half a minute")
+        self._self_test = await preparing
         fold = Fold(Model(self._spec), DataCodec(self._spec))
         self.view = View(fold, self.worker, self.settings.audit_every)
         log_topic_id = self.infos[self.settings.learning_log].topic_id
