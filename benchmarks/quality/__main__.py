@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,9 @@ def some_of(allowed: Sequence[str]) -> Callable[[click.Context, click.Parameter,
     return parse
 
 
-def measure(sources: list[Source], systems: list[str], families: list[str]) -> list[Outcome]:
+def measure(sources: list[Source], systems: list[str], families: list[str]) -> Iterator[Outcome]:
     """Everything that was asked for; a line of progress for each outcome."""
-    outcomes, begun = [], time.monotonic()
+    begun = time.monotonic()
     for source in sources:
         streams = [source.load(seed) for seed in source.seeds]
         for name in systems:
@@ -54,9 +54,8 @@ def measure(sources: list[Source], systems: list[str], families: list[str]) -> l
                 if family.name in families and family.name in table_of and family.takes(source.name):
                     tried = table_of[family.name]
                     outcome = run(source, streams, taken, family, tried, (name, kind.version))
-                    outcomes.append(outcome)
                     console.print(_progress(outcome, time.monotonic() - begun), soft_wrap=True)
-    return outcomes
+                    yield outcome
 
 
 def _progress(one: Outcome, seconds: float) -> str:
@@ -95,12 +94,14 @@ def _key(one: Outcome) -> tuple[str, str, str]:
 def main(systems: list[str], families: list[str], streams: list[str], writes: bool) -> None:
     """Prequential losses of gradstream, River and Vowpal Wabbit: untuned, and at the best of a grid."""
     load = os.getloadavg()[0]
-    found = measure([one for one in SOURCES if one.name in streams], systems, families)
-    outcomes = merged(read(RESULTS), found)
+    outcomes = read(RESULTS)
+    for found in measure([one for one in SOURCES if one.name in streams], systems, families):
+        outcomes = merged(outcomes, [found])
+        if writes:  # at once, so that a run that is ended has not been for nothing
+            write(RESULTS, outcomes)
     for family in settings.FAMILIES:
         click.echo(f"\n{family.name}\n{table(outcomes, family.name)}")
     if writes:
-        write(RESULTS, outcomes)
         document(outcomes, load)
 
 

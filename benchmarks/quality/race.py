@@ -1,4 +1,4 @@
-"""One stream, family and system: all settings compared, the untuned and the best one over everything."""
+"""One stream, family and system: every setting learns it; the untuned one and the best one count."""
 
 from __future__ import annotations
 
@@ -55,8 +55,6 @@ class Outcome(msgspec.Struct, frozen=True):
     """The score that counts."""
     samples: int
     orders: int
-    chosen_on: int
-    """The settings were compared on so many samples."""
     untuned: Tried
     best: Tried
     tried: list[Tried]
@@ -76,33 +74,26 @@ def run(
     `names`: of the system, and of its version.
     """
     begun = time.monotonic()
-    samples = min(len(streams[0]), family.most)
-    chosen_on = min(samples, family.choose_on)
+    count = min(len(streams[0]), family.most)
+    loss = CHOSEN_BY[streams[0].task]
 
-    def scores(setting: Setting, count: int) -> Tried:
+    def scores(setting: Setting) -> Tried:
         pairs = zip(streams, systems, strict=True)
         each = [_scores(stream, system, family.name, setting, count) for stream, system in pairs]
         return Tried(setting.text, mean(each))
 
-    counted = CHOSEN_BY[streams[0].task]
-    tried = [scores(setting, chosen_on) for setting in settings]
-    best = min(range(len(settings)), key=lambda i: tried[i].loss(counted))
-    untuned_at_end, best_at_end = tried[0], tried[best]
-    if chosen_on < samples:
-        untuned_at_end = scores(settings[0], samples)
-        best_at_end = scores(settings[best], samples) if best else untuned_at_end
+    tried = [scores(setting) for setting in settings]
     return Outcome(
         source=source.name,
         what=source.what,
         family=family.name,
         system=names[0],
         version=names[1],
-        loss=counted,
-        samples=samples,
+        loss=loss,
+        samples=count,
         orders=len(streams),
-        chosen_on=chosen_on,
-        untuned=untuned_at_end,
-        best=best_at_end,
+        untuned=tried[0],
+        best=min(tried, key=lambda one: one.loss(loss)),
         tried=tried,
         seconds=round(time.monotonic() - begun, 1),
     )

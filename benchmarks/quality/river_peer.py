@@ -74,6 +74,8 @@ class River:
         read = self._reader(model)
         fixed = {"constant": 1.0} if setting.constant else {}
         served = []
+        for k in range(self.stream.classes if self.stream.task == "multiclass" else 0):
+            model.learn_one({}, k)  # nothing but that there is this class, as the others are told
         for i in range(count):
             numeric, rest = self._numeric[i], self._indicators[i] | fixed
             served.append(read({**scaler.transform_one(numeric), **rest}))
@@ -86,13 +88,10 @@ class River:
             return lambda x: model.predict_one(x)
         if self.stream.task == "binary":
             return lambda x: model.predict_proba_one(x).get(True, 0.5)
-        return lambda x: all_classes(model.predict_proba_one(x), self.stream.classes)
-
-
-def all_classes(known: dict[int, float], classes: int) -> list[float]:
-    """Probabilities of all classes: one that River has not met yet gets 1 / classes."""
-    share = len(known) / classes
-    return [known[k] * share if k in known else 1.0 / classes for k in range(classes)]
+        classes = range(self.stream.classes)
+        return lambda x: [
+            probabilities[k] for probabilities in (model.predict_proba_one(x),) for k in classes
+        ]
 
 
 def _model(family: str, task: str, setting: RiverSetting) -> Any:

@@ -112,8 +112,8 @@ def _hyperplane(seed: int) -> Stream:
     return _generated(iter(made), "binary")
 
 
-def _small(name: str, task: Task, what: str) -> Source:
-    return Source(name, what, partial(_bundled, name, task), tuple(range(ORDERS)))
+def _small(name: str, task: Task, what: str, orders: int = ORDERS) -> Source:
+    return Source(name, what, partial(_bundled, name, task), tuple(range(orders)))
 
 
 SOURCES = (
@@ -122,7 +122,7 @@ SOURCES = (
     _small("breast_cancer", "binary", "569 tumours, 30 numbers"),
     _small("iris", "multiclass", "150 flowers, 4 numbers, 3 classes"),
     _small("wine", "multiclass", "178 wines, 13 numbers, 3 classes"),
-    _small("digits", "multiclass", "1,797 pictures, 64 numbers, 10 classes"),
+    _small("digits", "multiclass", "1,797 pictures, 64 numbers, 10 classes", orders=2),
     _small("diabetes", "regression", "442 patients, 10 numbers"),
     Source("agrawal-1", "Agrawal, function 1: a band of ages", partial(_agrawal, 0), (42,)),
     Source("agrawal-7", "Agrawal, function 7: a linear rule", partial(_agrawal, 6), (42,)),
