@@ -55,7 +55,14 @@ class Table(BaseModel):
     @classmethod
     def allowed_keys(cls) -> list[str]:
         """The keys that people may write in this table."""
-        return [key for key in cls.model_fields if key not in cls.not_written] + list(cls.also_allowed)
+        keys = [field.alias or key for key, field in cls.model_fields.items() if key not in cls.not_written]
+        return keys + list(cls.also_allowed)
+
+    @classmethod
+    def described(cls, key: str) -> str | None:
+        """What is expected under a key, if its field says so."""
+        found = (field for name, field in cls.model_fields.items() if key == (field.alias or name))
+        return next(found).description
 
 
 def mistake(message: str, *at: str | int) -> PydanticCustomError:
@@ -161,7 +168,7 @@ def _message(one: ErrorDetails, path: KeyPath, root: type[BaseModel]) -> tuple[s
         hint = f"did you mean '{near}'?" if near else "allowed: " + ", ".join(keys)
         return f"unknown key; {hint}", near
     if kind == "missing":
-        wanted = table.model_fields[key].description if table else None
+        wanted = table.described(key) if table else None
         return f"missing; expected {wanted or 'a value'}", None
     return "expected a table", None  # the only other check left to pydantic is that a table is one
 

@@ -6,18 +6,32 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, get_args
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from infra.settings_errors import Table, mistake, shown
 from infra.settings_values import choice, each, integer, items, number, text
+from models.checks import LARGEST_PRIOR_WEIGHT
 from models.encoding_text import MAX_CHARACTERS, MAX_WORDS
 from models.encoding_time import LARGEST_OFFSET
-from models.spec import BinnedFeature, NumericFeature, Scaling, TextFeature, TextNorm, TimeCycle, Transform
+from models.spec import (
+    BinnedFeature,
+    EncodedFeature,
+    Encoding,
+    NumericFeature,
+    Scaling,
+    TextFeature,
+    TextNorm,
+    TimeCycle,
+    Transform,
+)
 
 MAX_COLUMNS = 32_767
 """Dense columns of one model: positions are int16 in models.rows.Rows.scaled_by."""
 
 MAX_EDGES = 1000
+
+TABLE_BITS = (4, 24)
+"""Least and most bits of the table of an encoded feature."""
 
 SCALINGS = get_args(Scaling)
 CYCLES = get_args(TimeCycle)
@@ -27,6 +41,7 @@ _field_name = text("the name of a field of the samples' features")
 _size = integer(1, MAX_COLUMNS)
 _edge = number()
 _length = integer(1, MAX_CHARACTERS)
+_prior_weight = number(at_least=0.0, at_most=LARGEST_PRIOR_WEIGHT)
 _offset = re.compile(r"([+-])(\d\d):([0-5]\d)", re.ASCII)
 
 Name = Annotated[str, BeforeValidator(feature_name)]
@@ -45,15 +60,15 @@ def named_entries(what: str) -> Any:
     )
 
 
-def tables(value: object) -> list[Any]:
-    """The list of bins: tables alone."""
+def tables(keys: str) -> Any:
+    """A check for a list of tables `{ KEYS }`."""
 
     def check(one: object) -> object:
         if not isinstance(one, dict):
-            raise mistake(f"expected a table {{ name = …, edges = […] }}, found {shown(one)}")
+            raise mistake(f"expected a table {{ {keys} }}, found {shown(one)}")
         return one
 
-    return each(check, value, "tables { name = …, edges = […] }")
+    return lambda value: each(check, value, f"tables {{ {keys} }}")
 
 
 def cycles(value: object) -> list[Any]:
@@ -135,6 +150,34 @@ class TextSettings(Table):
         return TextFeature(self.name, words, self.characters, self.norm, _of(self))
 
 
-def _of(settings: NumericSettings | BinSettings | TextSettings) -> str | None:
+class EncodeSettings(Table):
+    """A category as a number that the fold learns."""
+
+    name: Name = Field(description="the feature's name")
+    encoding: Annotated[Encoding, BeforeValidator(choice(*get_args(Encoding)))] = Field(
+        alias="as", description="'frequency' or 'target'"
+    )
+    of: Of = None
+    prior_weight: Annotated[float | None, BeforeValidator(_prior_weight)] = None
+    bits: Annotated[int, BeforeValidator(integer(*TABLE_BITS))] = 14
+    scaling: Annotated[Scaling | None, BeforeValidator(choice(*SCALINGS))] = None
+
+    @model_validator(mode="after")
+    def _prior_belongs_to_target(self) -> EncodeSettings:
+        if self.prior_weight is not None and self.encoding != "target":
+            raise mistake(
+                f"used by as = 'target' only; this feature is as = '{self.encoding}'", "prior_weight"
+            )
+        return self
+
+    def spec(self, scaling: Scaling) -> EncodedFeature:
+        """As the encoder and the fold read it; `scaling` is that of the table."""
+        prior_weight = 10.0 if self.prior_weight is None else self.prior_weight
+        return EncodedFeature(
+            self.name, self.encoding, _of(self), prior_weight, self.bits, self.scaling or scaling
+        )
+
+
+def _of(settings: NumericSettings | BinSettings | TextSettings | EncodeSettings) -> str | None:
     """The field, where it is not that of the feature's own name."""
     return None if settings.of == settings.name else settings.of

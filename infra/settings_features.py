@@ -13,6 +13,7 @@ from infra.settings_feature_kinds import (
     MAX_COLUMNS,
     SCALINGS,
     BinSettings,
+    EncodeSettings,
     NumericSettings,
     TextSettings,
     cycles,
@@ -31,6 +32,8 @@ EVERY_FEATURE = FeatureSpec(hash_bits=DEFAULT_HASH_BITS, others="include")
 
 _numeric = named_entries("feature names or tables { name = …, size = … }")
 _text = named_entries("feature names or tables { name = …, words = … }")
+_bins = tables("name = …, edges = […]")
+_encode = tables("name = …, as = …")
 
 
 def _crosses(value: object) -> list[Any]:
@@ -42,10 +45,11 @@ class FeatureSettings(Table):
 
     numeric: Annotated[tuple[NumericSettings, ...], BeforeValidator(_numeric)] = ()
     categorical: Annotated[tuple[str, ...], BeforeValidator(names)] = ()
-    bins: Annotated[tuple[BinSettings, ...], BeforeValidator(tables)] = ()
+    bins: Annotated[tuple[BinSettings, ...], BeforeValidator(_bins)] = ()
     time: Annotated[tuple[TimeCycle, ...], BeforeValidator(cycles)] = ()
     utc_offset: Annotated[int | None, BeforeValidator(offset_minutes)] = None
     text: Annotated[tuple[TextSettings, ...], BeforeValidator(_text)] = ()
+    encode: Annotated[tuple[EncodeSettings, ...], BeforeValidator(_encode)] = ()
     interactions: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_crosses)] = ()
     hash_bits: Annotated[int | None, BeforeValidator(integer(8, 28))] = None
     others: Annotated[Literal["ignore", "include"], BeforeValidator(choice("ignore", "include"))] = "ignore"
@@ -54,10 +58,10 @@ class FeatureSettings(Table):
     @model_validator(mode="after")
     def _fits_together(self) -> FeatureSettings:
         spec = self.spec()
-        if not spec.numeric and not spec.time and not spec.hashes():
+        if not spec.dense_columns() and not spec.hashes():
             raise mistake(
-                "no feature is declared; list some under numeric, categorical, bins, time or text, set "
-                "others = 'include', or leave the table out to take every feature"
+                "no feature is declared; list some under numeric, categorical, bins, time, text or encode, "
+                "set others = 'include', or leave the table out to take every feature"
             )
         if self.utc_offset is not None and not self.time:
             raise mistake("used by time only; no cycle is declared there", "utc_offset")
@@ -82,6 +86,7 @@ class FeatureSettings(Table):
             "categorical": list(self.categorical),
             "bins": [one.name for one in self.bins],
             "text": [one.name for one in self.text],
+            "encode": [one.column for one in self.spec().encode],
         }
         for key, those in declared.items():
             for i, name in enumerate(those):
@@ -89,16 +94,24 @@ class FeatureSettings(Table):
                 if other != key or name in those[:i]:
                     mend = f"; give one another name, and of = {shown(name)}" if other != key else ""
                     raise mistake(f"{shown(name)} is declared twice{mend}", key, i)
+        for i, one in enumerate(self.encode):
+            if one.name in declared["text"]:
+                raise mistake(
+                    f"{shown(one.name)} is a text, whose n-grams have such names too; give one another name, "
+                    f"and of = {shown(one.name)}",
+                    "encode", i,
+                )  # fmt: skip
 
     def _check_cross(self, cross: tuple[str, ...], i: int) -> None:
         sizes = {one.name: one.size for one in self.numeric}
+        sizes |= {one.column: None for one in self.spec().encode}
         texts = [one.name for one in self.text]
         declared = [*sizes, *self.categorical, *(one.name for one in self.bins)]
         for j, name in enumerate(cross):
             if name not in declared and name not in texts:
                 hint = did_you_mean(name, declared)
                 raise mistake(
-                    f"{shown(name)} is not declared under numeric, categorical or bins{hint}",
+                    f"{shown(name)} is not declared under numeric, categorical, bins or encode{hint}",
                     "interactions", i, j,
                 )  # fmt: skip
             if sizes.get(name) is not None or name in texts:
@@ -119,6 +132,24 @@ class FeatureSettings(Table):
                 i,
             )
 
+    def check_classes(self, classes: int) -> None:
+        """Raise a mistake where a target encoding of several classes cannot be what it is used for."""
+        spec = self.spec()
+        targets = [one.column for one in spec.encode if one.encoding == "target"]
+        for i, cross in enumerate(self.interactions):
+            for j, name in enumerate(cross):
+                if name in targets:
+                    raise mistake(
+                        f"{shown(name)} has a column for each class; an interaction takes single values",
+                        "features", "interactions", i, j,
+                    )  # fmt: skip
+        columns = len(spec.dense_columns()) + len(targets) * (classes - 1)
+        if columns > MAX_COLUMNS:
+            raise mistake(
+                f"{columns} columns with one for each class; at most {MAX_COLUMNS} are allowed",
+                "features", "encode",
+            )  # fmt: skip
+
     def spec(self) -> FeatureSpec:
         """As encoder and fold read it."""
         spec = FeatureSpec(
@@ -131,6 +162,7 @@ class FeatureSettings(Table):
             time=self.time,
             utc_offset=self.utc_offset or 0,
             text=tuple(one.spec() for one in self.text),
+            encode=tuple(one.spec(self.scaling) for one in self.encode),
         )
         if spec.hash_bits is None and spec.hashes():
             return msgspec.structs.replace(spec, hash_bits=DEFAULT_HASH_BITS)
@@ -138,7 +170,7 @@ class FeatureSettings(Table):
 
 
 def _check_columns(spec: FeatureSpec) -> None:
-    columns = spec.numeric_columns()
+    columns = spec.dense_columns()
     if len(columns) > MAX_COLUMNS:
         raise mistake(f"{len(columns)} columns with all lists; at most {MAX_COLUMNS} are allowed", "numeric")
     # People read the weights by name: two weights of one name would hide each other.

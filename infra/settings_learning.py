@@ -163,6 +163,7 @@ _OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
     "beta2": ("adam", "adamw"),
     "epsilon": ("rmsprop", "adam", "adamw"),
     "weight_decay": ("adamw",),
+    "norm": ("normalized-adaptive",),
 }
 _OWN_RATES: tuple[OptimizerName, ...] = ("ftrl-proximal",)
 _BOUNDED: tuple[OptimizerName, ...] = ("normalized-adaptive",)
@@ -190,6 +191,7 @@ class OptimizerSettings(Table):
     weight_decay: Annotated[float | None, BeforeValidator(number(at_least=0, at_most=1e6))] = None
     clip_value: _Positive = None
     clip_norm: _Positive = None
+    norm: Annotated[Literal["rms", "max"] | None, BeforeValidator(choice("rms", "max"))] = None
 
     @model_validator(mode="after")
     def _keys_are_used(self) -> OptimizerSettings:

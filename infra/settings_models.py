@@ -122,6 +122,12 @@ class ModelSettings(Table):
         return self
 
     @model_validator(mode="after")
+    def _encoded_features_fit_the_classes(self) -> ModelSettings:
+        if self.task == "multiclass" and self.features is not None:
+            self.features.check_classes(len(self.classes or ()))
+        return self
+
+    @model_validator(mode="after")
     def _counting_is_plain(self) -> ModelSettings:
         if self.learner.name == "counting":
             if self.task != "regression":

@@ -8,6 +8,7 @@ from models.errors import SpecError
 from models.spec import LOSSES_OF, ModelSpec, OptimizerSpec
 
 LARGEST_RATE = 1e6
+LARGEST_PRIOR_WEIGHT = 1e9
 
 
 def check_spec(spec: ModelSpec) -> None:
@@ -24,9 +25,27 @@ def check_spec(spec: ModelSpec) -> None:
     for name in ("batch_size", "window_size", "stride", "steps"):
         if getattr(spec.update, name) < 1:
             raise SpecError(f"update.{name}: expected 1 or more, found {getattr(spec.update, name)}")
+    _check_encoded(spec)
     _check_loss(spec)
     _check_optimizer(spec.optimizer)
     _check_learner(spec)
+
+
+def _check_encoded(spec: ModelSpec) -> None:
+    for one in spec.features.encode:
+        where = f"features.encode: {one.name}"
+        if not 1 <= one.bits <= 30:
+            raise SpecError(f"{where}: bits: expected 1 to 30, found {one.bits}; 14 is a good start")
+        if not 0.0 <= one.prior_weight <= LARGEST_PRIOR_WEIGHT:
+            raise SpecError(
+                f"{where}: prior_weight: expected 0 to {LARGEST_PRIOR_WEIGHT:g}, found {one.prior_weight}"
+            )
+        if one.classes and (one.encoding != "target" or len(one.classes) != spec.outputs):
+            raise SpecError(f"{where}: classes are not those of the model")
+        if one.classes and any(one.column in cross for cross in spec.features.interactions):
+            raise SpecError(
+                f"features.interactions: {one.column!r} has a column for each class; expected a single number"
+            )
 
 
 def _check_loss(spec: ModelSpec) -> None:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from models.encoding_bins import Bins
 from models.encoding_fields import declared_names, source
-from models.encoding_names import ABSENT, Category, CrossMemo, NameBook, ValueMemo
+from models.encoding_names import ABSENT, Category, CodeMemo, CrossMemo, NameBook, ValueMemo
 from models.encoding_numeric import Columns, matrix_of
 from models.errors import SpecError
 from models.rows import Float64, Int64
@@ -57,6 +57,20 @@ class CategoryEncoder:
         return hashes
 
 
+class CodeEncoder:
+    """The category of each encoded feature as a hash, for the fold to look up."""
+
+    def __init__(self, spec: FeatureSpec, book: NameBook) -> None:
+        self._memos = [(source(feature), CodeMemo(book, feature.name)) for feature in spec.encode]
+
+    def encode(self, n: int, columns: Columns) -> Int64:
+        """(n, e), `ABSENT` where there is none."""
+        codes = np.empty((n, len(self._memos)), dtype=np.int64)
+        for at, (name, memo) in enumerate(self._memos):
+            codes[:, at] = np.fromiter(map(memo.__getitem__, columns[name]), np.int64, n)
+        return codes
+
+
 def _scaling_column(spec: FeatureSpec, cross: Sequence[str], categories: Sequence[str]) -> int:
     """The column whose scaled value a cross has, -1 for none."""
     for name in cross:
@@ -69,6 +83,6 @@ def _scaling_column(spec: FeatureSpec, cross: Sequence[str], categories: Sequenc
         return -1
     if any(feature.name == numeric[0] for feature in spec.text):
         raise SpecError(f"features.interactions: {numeric[0]!r} is a text; expected a single value")
-    if numeric[0] not in spec.numeric_columns():
+    if numeric[0] not in spec.dense_columns():
         raise SpecError(f"features.interactions: {numeric[0]!r} is a list; expected a single number")
-    return spec.numeric_columns().index(numeric[0])
+    return spec.dense_columns().index(numeric[0])

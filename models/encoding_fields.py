@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from models.errors import SpecError
-from models.spec import BinnedFeature, FeatureSpec, NumericFeature, TextFeature
+from models.spec import BinnedFeature, EncodedFeature, FeatureSpec, NumericFeature, TextFeature
 
-Made = NumericFeature | BinnedFeature | TextFeature
+Made = NumericFeature | BinnedFeature | TextFeature | EncodedFeature
 """Features that are made of a field that may have another name."""
 
 Kind = Literal["number", "list", "category", "text", "number and category"]
@@ -48,8 +48,9 @@ def source(feature: Made) -> str:
 
 def declared_names(spec: FeatureSpec) -> list[str]:
     """The names of all declared features, in order."""
-    further: list[Made] = [*spec.bins, *spec.text]
-    return [one.name for one in spec.numeric] + [*spec.categorical] + [one.name for one in further]
+    further: list[BinnedFeature | TextFeature] = [*spec.bins, *spec.text]
+    names = [one.name for one in spec.numeric] + [*spec.categorical] + [one.name for one in further]
+    return names + [one.column for one in spec.encode]
 
 
 def fields_of(spec: FeatureSpec) -> list[Field]:
@@ -66,6 +67,7 @@ def _wanted(spec: FeatureSpec) -> Iterator[Field]:
     yield from (Field(name, "category") for name in spec.categorical)
     yield from (Field(source(binned), "number") for binned in spec.bins)
     yield from (Field(source(text), "text", text=(text,)) for text in spec.text)
+    yield from (Field(source(encoded), "category") for encoded in spec.encode)
 
 
 def _together(wanted: list[Field]) -> Field:

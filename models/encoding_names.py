@@ -126,6 +126,21 @@ class ValueMemo(Memo):
         return self.keep(value, hashed) if _may_be_kept(value) else hashed
 
 
+class CodeMemo(Memo):
+    """Value of one encoded feature → hash of `name=value`, `ABSENT` of None.
+
+    It is a slot of a table, not the place of a weight, so nobody is told of the name.
+    """
+
+    def __init__(self, book: NameBook, name: str) -> None:
+        super().__init__(book)
+        self._prefix = f"{name}="
+
+    def __missing__(self, value: Category) -> int:
+        hashed = ABSENT if value is None else feature_hash(self._prefix + category_text(value))
+        return self.keep(value, hashed) if _may_be_kept(value) else hashed
+
+
 class PairMemo(Memo):
     """(name, text) of an undeclared feature → hash of `name=text`."""
 

@@ -22,6 +22,7 @@ MAX_SAMPLE_BYTES = 4 * 1024 * 1024
 
 _ROW_BYTES = 8 * 5  # offset, timestamp, label, weight, prediction
 _ENTRY_BYTES = 4 + 8 + 2  # index, value, scaled_by
+_CODE_BYTES = 4 + 1  # hash, whether it is there
 
 
 def numeric_pairs(
@@ -46,7 +47,7 @@ def hashed_pairs(spec: FeatureSpec, plain: Mapping[str, Any]) -> Iterator[tuple[
     for cross in spec.hashed_interactions():
         values = [categories[name] for name in cross if name in categories]
         if all(value is not None for value in values):
-            factor = next((numbers[name] for name in cross if name not in categories), 1.0)
+            factor = next((numbers[name] for name in cross if name in numbers), 1.0)
             yield cross_name([(name, name in categories) for name in cross], values), factor
     for feature in spec.text:
         yield from _text_pairs(feature, plain.get(source(feature)))
@@ -87,7 +88,7 @@ def encoded_bytes(spec: FeatureSpec, plain: Mapping[str, Any]) -> int:
     It depends on the sample alone, so that all workers agree on which one is too large. Where that much
     cannot reach `MAX_SAMPLE_BYTES` it is a bound, found without naming anything.
     """
-    dense = _ROW_BYTES + 8 * len(spec.numeric_columns())
+    dense = _ROW_BYTES + 8 * len(spec.numeric_columns()) + _CODE_BYTES * len(spec.encode)
     entries = len(spec.categorical) + len(spec.bins) + len(spec.hashed_interactions())
     entries += sum(ngrams_in(feature, plain.get(source(feature)) or "") for feature in spec.text)
     if spec.others == "include":

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from models.encoding_categories import CategoryEncoder, Entries
+from models.encoding_categories import CategoryEncoder, CodeEncoder, Entries
 from models.encoding_fields import declared_names, fields_of, source
 from models.encoding_names import NameBook
 from models.encoding_numeric import Columns, NumericEncoder
@@ -50,10 +50,11 @@ class Encoder:
         self._book = NameBook()
         self._numeric = NumericEncoder(spec)
         self._categories = CategoryEncoder(spec, self._book)
+        self._codes = CodeEncoder(spec, self._book)
         self._text = [(source(feature), TextEncoder(self._book, feature)) for feature in spec.text]
         self._undeclared = UndeclaredEncoder(self._book, frozenset(self.names)) if self._open else None
         alone = [source(feature) for feature in spec.numeric if feature.size is None]
-        self._only_numbers = self.is_struct and alone == self.names and not spec.hashes()
+        self._only_numbers = self.is_struct and alone == self.names and not spec.hashes() and not spec.encode
 
     def _check(self) -> None:
         names = declared_names(self.spec)
@@ -124,6 +125,7 @@ class Encoder:
             timestamps=timestamps,
             offsets=offsets,
             names=self._book.take_fresh(),
+            codes=self._codes.encode(n, columns),
         )
 
     def unname(self, hashes: Iterable[int]) -> None:
@@ -165,7 +167,8 @@ class Encoder:
     def pairs(self, features: Any, timestamp: int | None = None) -> list[tuple[str, float]]:
         """The encoded form of one feature object for people: column or hashed name → value, NaN = missing.
 
-        A cross with a numeric feature shows that feature's value, which the fold scales. timestamp: the event
+        A cross with a numeric feature shows that feature's value, which the fold scales. What the fold makes
+        of categories (`encode`) is not there, and a cross with it shows 1. timestamp: the event
         time in ms, without which the columns of the time are NaN.
         """
         plain = self._plain(features)

@@ -6,10 +6,12 @@
     network      a network's weights and biases, and network.STATE each, where the learner has one
     weights      C × W: coordinate i, its params from i · W on (learners); named embeddings in a network
     STATE        C × W each: what the optimizer keeps (optimizers)
+    categories   1 + K: weight and labels learned, and categories.COLUMN, 2^bits × (1 + sums), of each encoded
+                 feature, where there are any (kernels.categories)
     histograms   2 × 2 × 10,000 (binary): scores of the first and second class, in total and recent
 
-Coordinates: d numeric columns, P products of two, the intercept (none of these in a network), then
-2^hash_bits hashed ones.
+Coordinates: d numeric columns (those of a row, then those made of categories), P products of two, the
+intercept (none of these in a network), then 2^hash_bits hashed ones.
 
 S[:small_end] is copied whole at a batch's start, so that the batch can be undone; writes behind it are
 journaled. A region is small as a whole or not at all, and the optimizer's state goes with the weights. A
@@ -50,8 +52,9 @@ BINS = 10_000
 class Layout:
     """Names, offsets and shapes of the tensors of one model's state.
 
-    `tensors` is name → (offset, shape), in order, without gaps; `size` the length of S; `dense` the number
-    of dense features (numeric columns and products), which is also the intercept's coordinate;
+    `tensors` is name → (offset, shape), in order, without gaps; `size` the length of S; `given` the number
+    of a row's numeric columns, `columns` that of all; `dense` the number of dense features (columns and
+    products), which is also the intercept's coordinate;
     `coordinates` C; `outputs` K.
     """
 
@@ -59,7 +62,8 @@ class Layout:
         check_spec(spec)
         features = spec.features
         self._spec = spec
-        self.columns = len(features.numeric_columns())
+        self.given = len(features.numeric_columns())
+        self.columns = len(features.dense_columns())
         self.dense = self.columns + len(features.products())
         self.hashed = 0 if features.hash_bits is None else 1 << features.hash_bits
         self.shape = shape_of(spec, self.dense)
@@ -89,6 +93,12 @@ class Layout:
             for name in (self.table, *(prefix + state for state in self.state_names)):
                 self._add(name, self.coordinates, self.shape.width)
         ends.append(self.size)
+        if self._spec.features.encode:
+            self._add("categories", 1 + self.outputs)
+            for one in self._spec.features.encode:
+                sums = len(one.columns()) if one.encoding == "target" else 0
+                self._add(f"categories.{one.column}", 1 << one.bits, 1 + sums)
+            ends.append(self.size)
         if self._spec.task == "binary":
             self._add("histograms", 2, BINS)
             self._add("recent_histograms", 2, BINS)

@@ -108,8 +108,11 @@ class Model:
         """(n, K) predictions; the state stays as it is."""
         served = np.empty((len(rows), self.layout.outputs))
         scratch = self._scratch
-        z = np.empty(self.layout.dense)
-        serve_rows(self.S, self._plan, _batch(rows), z, scratch.units, scratch.slopes, served.reshape(-1))
+        columns, z = np.empty(self.layout.columns), np.empty(self.layout.dense)
+        serve_rows(
+            self.S, self._plan, self._batch(rows), columns, z, scratch.units, scratch.slopes,
+            served.reshape(-1),
+        )  # fmt: skip
         return served
 
     def predict_and_learn(self, rows: Rows) -> Learned:
@@ -135,7 +138,7 @@ class Model:
         if served is None:
             served = np.empty((n, self.layout.outputs))
         learned_before, refused_rows, codes = np.empty((3, n), dtype=np.int64)
-        batch = _batch(rows)
+        batch = self._batch(rows)
         self._reserve_rows(batch)
         small = self.S[: self.layout.small_end].copy()
         positions, old = self._pool.take() if keep_undo else (np.empty(0, dtype=np.int64), np.empty(0))
@@ -157,6 +160,12 @@ class Model:
             self._pending.append(undo)
         refused = [(int(refused_rows[j]), REASONS[int(codes[j])]) for j in range(int(progress[REFUSALS]))]
         return Learned(served, learned_before, refused, undo, int(self.S[SKIPPED] - skipped))
+
+    def _batch(self, rows: Rows) -> Batch:
+        expected = (len(rows), len(self.spec.features.encode))
+        if rows.codes.shape != expected:
+            raise ValueError(f"codes: found shape {rows.codes.shape}, expected {expected}")
+        return _batch(rows)
 
     def _reserve_rows(self, batch: Batch) -> None:
         """Room for the batch behind the buffered rows; in `sample` one row passes through at a time."""
@@ -345,7 +354,7 @@ def _batch(rows: Rows) -> Batch:
 
     Arrow gives read-only arrays, numpy writable ones; without this each kind would be compiled for itself.
     """
-    dtypes = (np.float64, np.int64, np.uint32, np.float64, np.int16, np.float64, np.float64)
+    dtypes = (np.float64, np.int64, np.uint32, np.float64, np.int16, np.float64, np.float64, np.int64)
     arrays = []
     for name, dtype in zip(Batch._fields, dtypes, strict=True):
         array = np.require(getattr(rows, name), dtype, ["C", "A"]).reshape(-1).view()
@@ -360,6 +369,7 @@ def _scratch(layout: Layout, slots: int = 0, entries: int = 0) -> Scratch:
     size = layout.shape.network + slots * layout.shape.width
     units = layout.shape.units + 3 * layout.shape.width
     return Scratch(
+        columns=np.zeros(layout.columns),
         z=np.zeros(layout.dense),
         scaler=np.zeros(3 * layout.columns),
         scores=np.zeros(layout.outputs),

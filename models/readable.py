@@ -9,7 +9,7 @@ import numpy as np
 
 from models.layout import Layout
 from models.rows import Float64
-from models.spec import ClassLabel, ModelSpec
+from models.spec import ModelSpec, class_text
 
 
 class Weight(NamedTuple):
@@ -21,11 +21,6 @@ class Weight(NamedTuple):
     name: str
     value: float
     scaling: dict[str, float]
-
-
-def class_text(label: ClassLabel) -> str:
-    """A class as it stands in names and messages: `true`, `1`, `a`."""
-    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 class Wanted:
@@ -45,7 +40,7 @@ class Wanted:
         always = layout.shape.always
         hashed = always + (hashes & (layout.hashed - 1))
         self.coordinates = np.concatenate([np.arange(always), hashed])
-        self.features = [*spec.features.numeric_columns(), *spec.features.product_names(), "intercept"]
+        self.features = [*spec.features.dense_columns(), *spec.features.product_names(), "intercept"]
         if layout.hashed:
             self.features += names.values()
 

@@ -34,6 +34,12 @@ class Rows:
     offsets: Int64  # (n,) offset of the sample in its partition
     names: dict[int, str] = field(default_factory=dict)
     """Full hash → feature name, of hashed features that the encoder has not named before."""
+    codes: Int64 = field(default_factory=lambda: np.empty((0, 0), dtype=np.int64))
+    """(n, e) 32-bit hash of the category of each encoded feature, -1 = missing; left out: e is 0."""
+
+    def __post_init__(self) -> None:
+        if len(self.codes) != len(self.labels):
+            self.codes = self.codes.reshape(len(self.labels), 0)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -41,7 +47,7 @@ class Rows:
     @property
     def nbytes(self) -> int:
         """About what the rows take in memory, and encoded in the log."""
-        return int(self.numeric.nbytes) + 16 * len(self.indices) + 64 * len(self)
+        return int(self.numeric.nbytes + self.codes.nbytes) + 16 * len(self.indices) + 64 * len(self)
 
     def select(self, keep: npt.NDArray[np.bool_]) -> Rows:
         """The rows where `keep` is true, in order, with all names."""
@@ -62,6 +68,7 @@ class Rows:
             timestamps=self.timestamps[keep],
             offsets=self.offsets[keep],
             names=self.names,
+            codes=self.codes[keep],
         )
 
     @classmethod
@@ -82,6 +89,7 @@ class Rows:
             timestamps=np.concatenate([part.timestamps for part in parts]),
             offsets=np.concatenate([part.offsets for part in parts]),
             names={hash_: name for part in parts for hash_, name in part.names.items()},
+            codes=np.concatenate([part.codes for part in parts]),
         )
 
     def slice(self, start: int, stop: int) -> Rows:
@@ -97,4 +105,5 @@ class Rows:
             weights=self.weights[start:stop],
             timestamps=self.timestamps[start:stop],
             offsets=self.offsets[start:stop],
+            codes=self.codes[start:stop],
         )

@@ -74,6 +74,7 @@ def _first_release(spec: ModelSpec) -> bool:
         and optimizer.schedule.name in ("constant", "inverse-scaling")
         and (optimizer.schedule.warmup, optimizer.clip_value, optimizer.clip_norm) == (0, 0.0, 0.0)
         and spec.loss == LossSpec(DEFAULT_LOSSES[spec.task])
+        and not spec.features.encode
     )
 
 
@@ -81,8 +82,9 @@ def _own(spec: ModelSpec) -> Iterator[ModelSpec]:
     """The model itself with every update, on few small features."""
     for bits, update in product((None, 6), _UPDATES):
         yield ModelSpec(
-            spec.task, FeatureSpec(numeric=_NUMERIC, hash_bits=bits), classes=spec.classes,
-            learner=spec.learner, optimizer=spec.optimizer, loss=spec.loss, update=update,
+            spec.task, FeatureSpec(numeric=_NUMERIC, hash_bits=bits, encode=spec.features.encode),
+            classes=spec.classes, learner=spec.learner, optimizer=spec.optimizer, loss=spec.loss,
+            update=update,
         )  # fmt: skip
 
 
@@ -94,7 +96,8 @@ def warm_up(spec: ModelSpec) -> None:
     """
     model = Model(spec)
     columns = len(spec.features.numeric_columns())
-    rows = _data(2, columns, 1 if spec.features.hash_bits is not None else 0, 2)
+    entries = 1 if spec.features.hash_bits is not None else 0
+    rows = _data(2, columns, entries, 2, len(spec.features.encode))
     model.predict(rows)
     model.undo(_undo_of(model, rows))
     first = _undo_of(model, rows)
@@ -125,10 +128,10 @@ def _specs() -> Iterator[ModelSpec]:
 
 def _rows(spec: ModelSpec) -> Rows:
     entries = 0 if spec.features.hash_bits is None else _ENTRIES
-    return _data(_ROWS, _COLUMNS, entries, max(2, spec.outputs))
+    return _data(_ROWS, _COLUMNS, entries, max(2, spec.outputs), len(spec.features.encode))
 
 
-def _data(n: int, columns: int, entries: int, classes: int) -> Rows:
+def _data(n: int, columns: int, entries: int, classes: int, encoded: int) -> Rows:
     """Rows made of integers alone, so that no generator or libm of the machine has a say in them."""
     numeric = 4.0 * _fractions(n * columns, 1).reshape(n, columns) - 1.0
     numeric[numeric > 2.7] = np.nan
@@ -146,6 +149,7 @@ def _data(n: int, columns: int, entries: int, classes: int) -> Rows:
         weights=np.floor(_fractions(n, 5) * 4.0) / 2.0,
         timestamps=np.zeros(n, dtype=np.int64),
         offsets=np.arange(n, dtype=np.int64),
+        codes=np.floor(_fractions(n * encoded, 6) * 9.0).astype(np.int64).reshape(n, encoded) - 1,
     )
 
 

@@ -18,6 +18,7 @@ ClassLabel = str | int | bool
 Scaling = Literal["standard", "min-max", "none"]
 Transform = Literal["none", "log"]
 TextNorm = Literal["none", "l2"]
+Encoding = Literal["frequency", "target"]
 TimeCycle = Literal["minute-of-hour", "hour-of-day", "day-of-week", "day-of-month", "month-of-year"]
 LearnerName = Literal["linear", "factorization-machine", "mlp", "counting"]
 Activation = Literal["relu", "tanh", "gelu"]
@@ -53,6 +54,11 @@ FOLD_VERSION = 2
 """Counts changes of the fold's arithmetic or state layout; stands in every genesis record."""
 
 DEFAULT_HASH_BITS = 18
+
+
+def class_text(label: ClassLabel) -> str:
+    """A class as it stands in names and messages: `true`, `1`, `a`."""
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 class NumericFeature(msgspec.Struct, frozen=True):
@@ -91,6 +97,31 @@ class TextFeature(msgspec.Struct, frozen=True):
     of: str | None = None
 
 
+class EncodedFeature(msgspec.Struct, frozen=True):
+    """A category as numbers: how often it came, or the labels that came with it (kernels.categories).
+
+    The fold counts in 2^`bits` slots; `prior_weight` is m of a target encoding, `classes` the texts of the
+    classes of a multiclass model, each of which is a column of its own.
+    """
+
+    name: str
+    encoding: Encoding = msgspec.field(name="as")
+    of: str | None = None
+    prior_weight: float = 10.0
+    bits: int = 14
+    scaling: Scaling = "standard"
+    classes: tuple[str, ...] = ()
+
+    @property
+    def column(self) -> str:
+        """`dest#frequency`; what interactions call it."""
+        return f"{self.name}#{self.encoding}"
+
+    def columns(self) -> list[str]:
+        """Names of the columns it fills: `dest#target`, or `dest#target[red]` … of several classes."""
+        return [f"{self.column}[{one}]" for one in self.classes] or [self.column]
+
+
 class FeatureSpec(msgspec.Struct, frozen=True):
     """Declared features.
 
@@ -108,24 +139,34 @@ class FeatureSpec(msgspec.Struct, frozen=True):
     time: tuple[TimeCycle, ...] = ()
     utc_offset: int = 0
     text: tuple[TextFeature, ...] = ()
+    encode: tuple[EncodedFeature, ...] = ()
 
     def hashes(self) -> bool:
         """Whether something declared here needs the hashed part."""
         return bool(self.categorical or self.bins or self.text) or self.others == "include"
 
     def numeric_columns(self) -> list[str]:
-        """Names of the dense columns, in order: declared numbers, then two of each cycle of the time."""
+        """Names of the columns of a row, in order: declared numbers, then two of each cycle of the time."""
         declared = [column for feature in self.numeric for column in feature.columns()]
         return declared + [f"time.{cycle}.{part}" for cycle in self.time for part in ("sin", "cos")]
 
+    def dense_columns(self) -> list[str]:
+        """Names of all columns that are scaled: those of a row, then those that are made of categories."""
+        return self.numeric_columns() + [column for feature in self.encode for column in feature.columns()]
+
     def scalings(self) -> list[Scaling]:
-        """How each dense column is scaled."""
+        """How each of `dense_columns()` is scaled."""
         time: list[Scaling] = ["none"] * (2 * len(self.time))
-        return [feature.scaling for feature in self.numeric for _ in feature.columns()] + time
+        declared = [feature.scaling for feature in self.numeric for _ in feature.columns()]
+        return declared + time + [feature.scaling for feature in self.encode for _ in feature.columns()]
+
+    def numbers(self) -> set[str]:
+        """What interactions take as numbers: numeric features, and the columns of encoded ones."""
+        return {one.name for one in self.numeric} | {one.column for one in self.encode}
 
     def products(self) -> list[tuple[int, int]]:
-        """Interactions of two numeric features, as pairs of dense column positions."""
-        position = {name: i for i, name in enumerate(self.numeric_columns())}
+        """Interactions of two numeric features, as pairs of positions in `dense_columns()`."""
+        position = {name: i for i, name in enumerate(self.dense_columns())}
         return [(position[a], position[b]) for a, b in self._numeric_pairs()]
 
     def product_names(self) -> list[str]:
@@ -134,12 +175,10 @@ class FeatureSpec(msgspec.Struct, frozen=True):
 
     def hashed_interactions(self) -> list[tuple[str, ...]]:
         """Interactions with at least one categorical feature, in order."""
-        numeric = {feature.name for feature in self.numeric}
-        return [cross for cross in self.interactions if not set(cross) <= numeric]
+        return [cross for cross in self.interactions if not set(cross) <= self.numbers()]
 
     def _numeric_pairs(self) -> list[tuple[str, str]]:
-        numeric = {feature.name for feature in self.numeric}
-        return [(cross[0], cross[1]) for cross in self.interactions if set(cross) <= numeric]
+        return [(cross[0], cross[1]) for cross in self.interactions if set(cross) <= self.numbers()]
 
 
 class ScheduleSpec(msgspec.Struct, frozen=True):
@@ -162,8 +201,9 @@ class OptimizerSpec(msgspec.Struct, frozen=True):
     """An optimizer, its regularisation and clipping; models.optimizers says which takes what.
 
     `beta` is FTRL-proximal's; `momentum` that of "momentum" and "nesterov"; `rho` of "rmsprop"; `beta1` and
-    `beta2` of "adam" and "adamw"; `epsilon` of these three; `weight_decay` of "adamw". `clip_value` and
-    `clip_norm` bound the elements and the Euclidean norm of a gradient; 0: they do not.
+    `beta2` of "adam" and "adamw"; `epsilon` of these three; `weight_decay` of "adamw"; `norm` of
+    "normalized-adaptive". `clip_value` and `clip_norm` bound the elements and the Euclidean norm of a gradient;
+    0: they do not.
     """
 
     name: OptimizerName = "adagrad"
@@ -180,6 +220,7 @@ class OptimizerSpec(msgspec.Struct, frozen=True):
     weight_decay: float = 0.01
     clip_value: float = 0.0
     clip_norm: float = 0.0
+    norm: Literal["rms", "max"] = "rms"
 
 
 class UpdateSpec(msgspec.Struct, frozen=True):
@@ -239,6 +280,14 @@ class ModelSpec(msgspec.Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.loss is None:
             msgspec.structs.force_setattr(self, "loss", LossSpec(DEFAULT_LOSSES[self.task]))
+        if self.task == "multiclass" and self.features.encode:
+            texts = tuple(map(class_text, self.classes))
+            encode = tuple(
+                msgspec.structs.replace(one, classes=texts if one.encoding == "target" else ())
+                for one in self.features.encode
+            )
+            features = msgspec.structs.replace(self.features, encode=encode)
+            msgspec.structs.force_setattr(self, "features", features)
 
     @property
     def outputs(self) -> int:

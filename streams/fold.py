@@ -173,7 +173,8 @@ def check_genesis(found: bytes, spec: ModelSpec, self_test: str, name: str) -> N
         begun = begun_with(found)
         if begun is not None:  # with what a later release added, as the log is read
             theirs["spec"] = msgspec.json.decode(begun.to_json())
-        differences = list(_differences(theirs, mine, ""))
+        # The task first: what is derived from it differs with it.
+        differences = sorted(_differences(theirs, mine, ""), key=lambda text: not text.startswith("task "))
     except (msgspec.DecodeError, AttributeError, TypeError):
         differences = ["the genesis record is not readable"]
     if differences:

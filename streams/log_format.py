@@ -165,9 +165,9 @@ class DataCodec:
         features = spec.features
         self.columns = features.numeric_columns()
         self.hashed = features.hash_bits is not None
-        self.scaled = any(
-            set(cross) & {f.name for f in features.numeric} for cross in features.hashed_interactions()
-        )
+        self.scaled = any(set(cross) & features.numbers() for cross in features.hashed_interactions())
+        self.encoded = [one.column for one in features.encode]
+        self.bound = len(features.dense_columns())
         self.outputs = spec.outputs
         self.classes = len(spec.classes)
         number = pa.float64()
@@ -176,7 +176,8 @@ class DataCodec:
         if self.hashed:
             fields += [("indices", pa.list_(pa.uint32())), ("values", pa.list_(number))]
             fields += [("scaled_by", pa.list_(pa.int16()))] if self.scaled else []
-        self.schema = pa.schema(fields + [(name, number) for name in self.columns])
+        fields += [(name, number) for name in self.columns]
+        self.schema = pa.schema(fields + [(name, pa.uint32()) for name in self.encoded])
 
     def encode(self, rows: Rows, served: Float64, names: Mapping[int, str]) -> bytes:
         """The body of a `data` record.
@@ -200,6 +201,7 @@ class DataCodec:
             pa.array(column, from_pandas=True) if some else _wrapped(column)
             for column, some in zip(columns, missing, strict=True)
         ]
+        arrays += [pa.array(codes.astype(np.uint32), mask=codes < 0) for codes in rows.codes.T]
         schema = self.schema
         if names:
             text = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})
@@ -250,6 +252,9 @@ class DataCodec:
         numeric = np.empty((n, len(self.columns)))
         for i in range(len(self.columns)):
             numeric[:, i] = next(columns).to_numpy(zero_copy_only=False)
+        codes = np.empty((n, len(self.encoded)), dtype=np.int64)
+        for i in range(len(self.encoded)):
+            codes[:, i] = next(columns).cast(pa.int64()).fill_null(-1)
         metadata = batch.schema.metadata or {}
         rows = Rows(
             numeric=numeric,
@@ -262,6 +267,7 @@ class DataCodec:
             timestamps=np.array(timestamps, dtype=np.int64),
             offsets=np.array(offsets, dtype=np.int64),
             names=parse_names(metadata.get(b"names", b"{}")),
+            codes=codes,
         )
         self._check(rows)
         return rows, served
@@ -279,7 +285,7 @@ class DataCodec:
             whole = rows.labels == np.floor(rows.labels)
             if not (whole.all() and rows.labels.min() >= 0 and rows.labels.max() < self.classes):
                 raise Undecodable(f"a label that is not one of {self.classes} classes")
-        bounds = (-1, len(self.columns))
+        bounds = (-1, self.bound)
         if len(rows.scaled_by) and not (
             bounds[0] <= rows.scaled_by.min() and rows.scaled_by.max() < bounds[1]
         ):

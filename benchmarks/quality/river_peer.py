@@ -79,6 +79,8 @@ class River:
         for i in range(count):
             numeric, rest = self._numeric[i], self._indicators[i] | fixed
             served.append(read({**scaler.transform_one(numeric), **rest}))
+            if served[-1] != served[-1]:  # NaN: it has diverged, and will not come back
+                return np.full((count, 1), np.nan)
             scaler.learn_one(numeric)
             model.learn_one({**scaler.transform_one(numeric), **rest}, self._labels[i])
         return np.array(served).reshape(count, -1)
@@ -88,10 +90,12 @@ class River:
             return lambda x: model.predict_one(x)
         if self.stream.task == "binary":
             return lambda x: model.predict_proba_one(x).get(True, 0.5)
-        classes = range(self.stream.classes)
-        return lambda x: [
-            probabilities[k] for probabilities in (model.predict_proba_one(x),) for k in classes
-        ]
+
+        def of_all(x: dict[str, float]) -> list[float]:
+            probabilities = model.predict_proba_one(x)
+            return [probabilities[k] for k in range(self.stream.classes)]
+
+        return of_all
 
 
 def _model(family: str, task: str, setting: RiverSetting) -> Any:

@@ -32,8 +32,8 @@ FAMILIES = (
     Family("linear"),
     Family(
         "factorization-machine",
-        "The first 20,000 samples, because River takes 0.3 ms for one. VW has low-rank interactions of all pairs"
-        " of fields, plain or field-aware.",
+        "The first 20,000 samples, because River takes 0.3 ms for one. VW has low-rank interactions of"
+        " all pairs of fields, plain or field-aware.",
         most=20_000,
         without=("digits",),
     ),
@@ -81,10 +81,10 @@ OURS: dict[str, list[OursSetting]] = {
         OursSetting(machine(8, 0.1) | tuned("sgd", 0.03)),
         OursSetting(machine(4, 0.01) | tuned("sgd", 0.03, clip_norm=100.0)),
         OursSetting(machine(4, 0.01) | tuned("sgd", 0.1, clip_norm=100.0)),
-        OursSetting(machine(2, 0.01) | tuned("sgd", 0.003, clip_norm=1000.0)),
+        OursSetting(machine(2, 1e-5) | tuned("sgd", 0.003, clip_norm=1000.0)),
+        OursSetting(machine(2, 1e-5) | tuned("sgd", 0.1)),
         OursSetting(machine(2, 0.01) | tuned("ftrl-proximal", 0.3)),
         OursSetting(machine(2, 0.01) | tuned("ftrl-proximal", 1.0)),
-        OursSetting(machine(2, 0.01) | tuned("adagrad", 0.3)),
     ],
     "mlp": [
         OursSetting(),

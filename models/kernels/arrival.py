@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from models.kernels.categories import can_be_counted
 from models.kernels.family import add_gradient, stored_scores
 from models.kernels.gather import gather
 from models.kernels.jit import Mark, helper, part
@@ -23,11 +24,12 @@ from models.scaling import LIMIT, multiply, scale, take_in
 
 @helper
 def encode(
-    plan: Plan, batch: Batch, i: int, scaler: Float64, stored: Stored, at: int, x: Float64, xat: int
-) -> None:
-    """Write row i, scaled with `scaler`, behind the stored rows, as row `at`."""
+    plan: Plan, batch: Batch, i: int, columns: Float64, scaler: Float64, stored: Stored, at: int,
+    x: Float64, xat: int,
+) -> None:  # fmt: skip
+    """Write row i, with these columns scaled by `scaler`, behind the stored rows, as row `at`."""
     d = plan.columns
-    scale(scaler, 0, batch.numeric, i * d, d, plan.standard, x, xat)
+    scale(scaler, 0, columns, 0, d, plan.standard, x, xat)
     multiply(plan.pairs, d, x, xat)
     stored.labels[at] = batch.labels[i]
     stored.weights[at] = batch.weights[i]
@@ -87,16 +89,19 @@ def _judge_gradient(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Sc
 
 @helper
 def prepare(S: Float64, plan: Plan, batch: Batch, i: int, stored: Stored, at: int, scratch: Scratch) -> int:
-    """New scaler and the encoded row, without a write to S; ACCEPTED or the reason to refuse."""
+    """New scaler and the encoded row, without a write to S; ACCEPTED or the reason to refuse.
+
+    scratch.columns are the row's.
+    """
     if not is_label(plan.task, plan.loss, plan.outputs, batch.labels[i]):
         return BAD_LABEL
     if not 0.0 <= batch.weights[i] <= LIMIT:
         return BAD_WEIGHT
-    if not take_in(
-        S, plan.scaler, batch.numeric, i * plan.columns, plan.columns, plan.standard, scratch.scaler
-    ):
+    if not can_be_counted(plan.coded, batch, i):
+        return BAD_LABEL
+    if not take_in(S, plan.scaler, scratch.columns, 0, plan.columns, plan.standard, scratch.scaler):
         return BAD_FEATURES
-    encode(plan, batch, i, scratch.scaler, stored, at, stored.x, at * plan.dense)
+    encode(plan, batch, i, scratch.columns, scratch.scaler, stored, at, stored.x, at * plan.dense)
     if plan.update == SAMPLE and batch.weights[i] > 0.0:
         return ACCEPTED  # its step judges it
     return judge_alone(plan.fm, plan.net, S, plan, stored, at, scratch)

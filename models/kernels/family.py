@@ -28,7 +28,7 @@ def taken(nag: Mark, S: Float64, plan: Plan, j: int, x: float) -> float:
     """A feature's value as the prediction takes it, for the j-th param of the table."""
     if nag is None:
         return x
-    return bounded(x, S[plan.table_states[1] + j])
+    return bounded(plan.optimizer, x, S[plan.table_states[1] + j])
 
 
 @helper
@@ -91,12 +91,12 @@ def _served_mlp(
 
 @helper
 def served_scores(
-    fm: Mark, net: Mark, S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, units: Float64,
-    slopes: Float64, out: Float64, at: int,
+    fm: Mark, net: Mark, S: Float64, plan: Plan, batch: Batch, i: int, columns: Float64, z: Float64,
+    units: Float64, slopes: Float64, out: Float64, at: int,
 ) -> None:  # fmt: skip
-    """Raw scores of row i as it arrives to out[at : at + K]; z, units and slopes are scratch."""
+    """Raw scores of row i, with these columns, to out[at : at + K]; z, units and slopes are scratch."""
     d = plan.columns
-    scale(S, plan.scaler, batch.numeric, i * d, d, plan.standard, z, 0)
+    scale(S, plan.scaler, columns, 0, d, plan.standard, z, 0)
     multiply(plan.pairs, d, z, 0)
     if fm is not None:
         _served_fm(S, plan, batch, i, z, units, out, at)

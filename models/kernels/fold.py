@@ -7,6 +7,7 @@ here: when a row may need more than there is, the kernel returns, the caller gro
 from __future__ import annotations
 
 from models.kernels.arrival import prepare
+from models.kernels.categories import count_categories, write_columns
 from models.kernels.commit import commit_rows, commit_step
 from models.kernels.gather import gather
 from models.kernels.jit import entry_point, helper
@@ -51,7 +52,7 @@ def _needs_more(
     """Whether a row whose step spans `entries` may need more memory; if so, `progress` says how much.
 
     Bounds: every entry a coordinate of its own (never more than there are), params and the optimizer's
-    numbers, and all recent bins scaled down.
+    numbers, those of its categories, and all recent bins scaled down.
     """
     slots, more = 0, False
     if due or plan.family != LINEAR:  # the others are judged by their gradient when they arrive
@@ -62,6 +63,7 @@ def _needs_more(
             progress[NEED_ENTRIES], more = entries, True
     if journaling:
         numbers = (1 + plan.optimizer.states) * slots * plan.width
+        numbers += plan.categories.numbers
         bound = progress[JOURNAL] + numbers + 3 * plan.columns + 2 * BINS + 2
         if bound > capacity:
             progress[NEED_JOURNAL], more = bound, True
@@ -111,8 +113,12 @@ def fold_rows(
         if _needs_more(plan, entries, due, scratch, positions.size, journaling, progress):
             return
         learned_before[i] = int(S[SAMPLES])
+        write_columns(plan.coded, S, plan, batch, i, scratch.columns)
         if not given:
-            serve(S, plan, batch, i, scratch.z, scratch.units, scratch.slopes, served, i * plan.outputs)
+            serve(
+                S, plan, batch, i, scratch.columns, scratch.z, scratch.units, scratch.slopes,
+                served, i * plan.outputs,
+            )  # fmt: skip
         if batch.labels[i] != batch.labels[i]:
             continue
 
@@ -146,6 +152,7 @@ def fold_rows(
             S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, positions, old, length,
             journaling and plan.scaler >= plan.small_end,
         )  # fmt: skip
+        length = count_categories(plan.coded, S, dirty, plan, batch, i, positions, old, length, journaling)
         commit_rows(S, plan, due)
         S[SAMPLES] += 1.0
         if due:  # a row that only waits for its step says nothing about the next update

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from models.kernels.jit import part
 from models.kernels.judge import ACCEPTED, BAD_SCORE
 from models.kernels.plan import SAMPLE, Plan, Scratch, Stored
 from models.optimizers.catch_up import NORM, WEIGHT
-from models.optimizers.normalized import meet, multiplier, normalized_sample
+from models.optimizers.normalized import meet, multiplier, normalized_sample, spread
 from models.scaling import LIMIT
 
 
@@ -24,12 +22,12 @@ def meet_rows(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratc
         weight = stored.weights[i] if plan.update == SAMPLE else stored.weights[i] / total
         if weight == 0.0:
             continue
-        squares = meet(1.0, K, scratch.w, state, room, dense * K)
+        squares = meet(plan.optimizer, 1.0, K, scratch.w, state, room, dense * K)
         for j in range(dense):
-            squares += meet(stored.x[i * dense + j], K, scratch.w, state, room, j * K)
+            squares += meet(plan.optimizer, stored.x[i * dense + j], K, scratch.w, state, room, j * K)
         for e in range(stored.indptr[i], stored.indptr[i + 1]):
             at = scratch.entry_slots[e - origin] * K
-            squares += meet(stored.values[e], K, scratch.w, state, room, at)
+            squares += meet(plan.optimizer, stored.values[e], K, scratch.w, state, room, at)
         clock[NORM] += weight * squares
         clock[WEIGHT] += weight
 
@@ -61,5 +59,5 @@ def _decay_normalized(plan: Plan, scratch: Scratch, n: int, rate: float) -> None
     state, room, l2 = scratch.state, scratch.w.size, plan.optimizer.l2
     for j in range(n):
         if j != plan.dense and state[j] > 0.0:
-            own = rate / (state[room + j] * math.sqrt(state[j]))
+            own = rate / spread(plan.optimizer, state, room, j)
             scratch.w[j] /= 1.0 + own * l2

@@ -26,6 +26,18 @@ UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
 UInt8 = npt.NDArray[np.uint8]
 
 
+class Categories(NamedTuple):
+    """The tables of encoded features: see kernels.categories."""
+
+    totals: int  # weight and labels of all samples
+    numbers: int  # how many a sample changes at most
+    outputs: int
+    tables: Int64  # (e,) where the table of each feature begins
+    masks: Int64  # (e,) 2^bits - 1
+    sums: Int64  # (e,) sums of labels in a slot: 0 for a frequency
+    prior_weights: Float64  # (e,)
+
+
 class Plan(NamedTuple):
     """A model specification as codes, sizes and offsets into S (-1: no such tensor)."""
 
@@ -33,12 +45,14 @@ class Plan(NamedTuple):
     net: Mark  # a network
     lazy: Mark  # an optimizer that makes up for missed steps
     nag: Mark  # normalized adaptive steps
+    coded: Mark  # categories as numbers
 
     task: int
     loss: Loss
     family: int
     outputs: int
-    columns: int
+    given: int  # columns that a row has
+    columns: int  # those, and the ones made of categories
     dense: int
     mask: int  # 2^hash_bits - 1, or -1 for a dense model
     width: int  # params of a coordinate
@@ -47,6 +61,7 @@ class Plan(NamedTuple):
     activation: int
     sizes: Int64  # units of the network's layers; (0,) without one
     optimizer: Optimizer
+    categories: Categories
     update: int
     block_rows: int  # rows of a batch or a window
     stride: int
@@ -68,7 +83,7 @@ class Plan(NamedTuple):
     free: Int64  # pairs (start, stop) of compact params that penalties leave alone
 
 
-STRUCTS = (Plan, Loss, Optimizer, Schedule)
+STRUCTS = (Plan, Loss, Optimizer, Schedule, Categories)
 """Plan and the structs in it, for kernels' fingerprints."""
 
 
@@ -82,6 +97,7 @@ class Batch(NamedTuple):
     scaled_by: Int16
     labels: Float64
     weights: Float64
+    codes: Int64
 
 
 class Stored(NamedTuple):
@@ -102,6 +118,7 @@ class Scratch(NamedTuple):
     those of the others that these rows do.
     """
 
+    columns: Float64  # (d,) a row's numbers before scaling
     z: Float64  # (dense,) features under the old scaler
     scaler: Float64  # (3 d,) the new scaler
     scores: Float64  # (K,)
@@ -127,6 +144,7 @@ def make_optimizer(spec: OptimizerSpec, layout: Layout) -> Optimizer:
         constant=constant(spec),
         memory=memory(spec),
         clock=layout.offset("clock"),
+        rms=spec.norm == "rms",
         penalised=names.index("q") if "q" in names else -1,
         l1=float(spec.l1),
         l2=float(spec.l2),
@@ -140,6 +158,21 @@ def make_optimizer(spec: OptimizerSpec, layout: Layout) -> Optimizer:
         clip_value=float(spec.clip_value),
         clip_norm=float(spec.clip_norm),
         schedule=make_schedule(spec.schedule, spec.learning_rate),
+    )
+
+
+def make_categories(spec: ModelSpec, layout: Layout) -> Categories:
+    """What the kernels are told of encoded features."""
+    encode = spec.features.encode
+    shapes = [layout.tensors[f"categories.{one.column}"][1] for one in encode]
+    return Categories(
+        totals=layout.offset("categories"),
+        numbers=1 + layout.outputs + sum(width for _, width in shapes) if encode else 0,
+        outputs=layout.outputs,
+        tables=np.array([layout.offset(f"categories.{one.column}") for one in encode], dtype=np.int64),
+        masks=np.array([slots - 1 for slots, _ in shapes], dtype=np.int64),
+        sums=np.array([width - 1 for _, width in shapes], dtype=np.int64),
+        prior_weights=np.array([one.prior_weight for one in encode], dtype=np.float64),
     )
 
 
@@ -167,10 +200,12 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         net=1 if learner.name == "mlp" else None,
         lazy=1 if name in CLOCKED and name != "normalized-adaptive" else None,
         nag=1 if name == "normalized-adaptive" else None,
+        coded=1 if features.encode else None,
         task=TASKS[spec.task],
         loss=make_loss(spec.loss, learner.name == "counting"),
         family=LEARNERS[learner.name],
         outputs=layout.outputs,
+        given=layout.given,
         columns=layout.columns,
         dense=layout.dense,
         mask=layout.hashed - 1,
@@ -180,6 +215,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         activation=ACTIVATIONS[learner.activation],
         sizes=np.array(layout.shape.sizes or (0,), dtype=np.int64),
         optimizer=make_optimizer(spec.optimizer, layout),
+        categories=make_categories(spec, layout),
         update=UPDATES[update.name],
         block_rows={"sample": 1, "batch": update.batch_size, "window": update.window_size}[update.name],
         stride=update.stride,

@@ -43,9 +43,14 @@ def initial_network(learner: LearnerSpec, shape: Shape) -> Float64:
 
 
 def initial_table(learner: LearnerSpec, outputs: int, coordinates: int, shape: Shape) -> Float64:
-    """(coordinates, width) params: weights 0; factors and embeddings uniform with the given deviation."""
+    """(coordinates, width) params: factors and embeddings uniform with the given deviation, weights 0.
+
+    An intercept, which stands last among the coordinates that all samples have, meets nothing: its factors
+    are 0, too.
+    """
     bound = learner.deviation * math.sqrt(3.0)
     table = (uniform(learner.seed, _TABLE, coordinates * shape.width) * bound).reshape(-1, shape.width)
     if learner.name == "factorization-machine":
         table[:, :outputs] = 0.0
+        table[shape.always - 1] = 0.0
     return table

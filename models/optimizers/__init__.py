@@ -11,7 +11,7 @@ state[i · room + j]. A further optimizer is a further module, its state's names
     RMSPROP                v t [q]          optimizers/rmsprop.py
     ADAM, ADAMW            m v t [D] [q]    optimizers/adam.py
     FTRL                   z n              optimizers/ftrl.py
-    NORMALIZED             G s [q]          optimizers/normalized.py
+    NORMALIZED             G s [q]          optimizers/normalized.py; by root mean square G s² c [q]
 
 q, only with L1, is the penalty applied so far (optimizers/cumulative_l1.py); t the step up to which a param's
 state has been brought, and D the decay up to then (optimizers/catch_up.py).
@@ -55,6 +55,8 @@ CLOCK = 4
 def state_names(spec: OptimizerSpec) -> tuple[str, ...]:
     """Names of an optimizer's numbers for each param, in order."""
     names = _STATES[spec.name]
+    if spec.name == "normalized-adaptive" and spec.norm == "rms":
+        names = ("G", "s2", "c")
     if spec.name == "adamw" and not constant(spec):
         names = (*names, "D")
     return (*names, "q") if spec.l1 > 0 and spec.name != "ftrl-proximal" else names

@@ -27,6 +27,7 @@ class Optimizer(NamedTuple):
     constant: bool  # the rate is the same in each step
     memory: int  # steps
     clock: int  # where in S the clock stands; -1: nowhere
+    rms: bool  # normalized adaptive steps by the root mean square
     penalised: int  # which state is q; -1: none
     l1: float
     l2: float

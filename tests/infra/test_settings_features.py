@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from infra.settings import load_settings
-from models.spec import BinnedFeature, FeatureSpec, NumericFeature, TextFeature
+from models.spec import BinnedFeature, EncodedFeature, FeatureSpec, NumericFeature, TextFeature
 from tests.infra.test_settings_mistakes import FEATURES, message
 
 RESOLVED = {
@@ -41,6 +41,26 @@ RESOLVED = {
     ),
     'categorical = ["agent"]\ntext = [{ name = "agent-parts", of = "agent" }]': FeatureSpec(
         categorical=("agent",), hash_bits=18, text=(TextFeature("agent-parts", of="agent"),)
+    ),
+    'encode = [{ name = "dest", as = "frequency" }]': FeatureSpec(
+        encode=(EncodedFeature("dest", "frequency"),)
+    ),
+    'categorical = ["dest"]\nencode = [{ name = "dest", as = "target", prior_weight = 2.5, bits = 10 }, { name = "d", of = "dest", '
+    'as = "frequency", scaling = "none" }]\nscaling = "min-max"': FeatureSpec(
+        categorical=("dest",),
+        hash_bits=18,
+        encode=(
+            EncodedFeature("dest", "target", None, 2.5, 10, "min-max"),
+            EncodedFeature("d", "frequency", "dest", 10.0, 14, "none"),
+        ),
+    ),
+    'numeric = ["p"]\ncategorical = ["c"]\nencode = [{ name = "c", as = "target" }]\ninteractions = [["p", "c#target"], ["c", '
+    '"c#target"]]': FeatureSpec(
+        (NumericFeature("p"),),
+        ("c",),
+        (("p", "c#target"), ("c", "c#target")),
+        18,
+        encode=(EncodedFeature("c", "target"),),
     ),
     'numeric = ["p"]\ncategorical = ["c"]\nbins = [{ name = "b", edges = [0] }]\ninteractions = [["b", "c", "p"]]': FeatureSpec(
         (NumericFeature("p"),), ("c",), (("b", "c", "p"),), 18, bins=(BinnedFeature("b", (0.0,)),)
@@ -132,7 +152,35 @@ MISTAKES = {
     'categorical = ["c"]\ntext = ["t"]\ninteractions = [["c", "t"]]': ".interactions[0][1]: 't' is a text; an interaction "
     "takes single values",
     'bins = [{ name = "age", edges = [1] }]\ncategorical = ["c"]\ninteractions = [["agee", "c"]]': ".interactions[0][0]: "
-    "'agee' is not declared under numeric, categorical or bins; did you mean 'age'?",
+    "'agee' is not declared under numeric, categorical, bins or encode; did you mean 'age'?",
+    # encoded categories
+    'encode = ["dest"]': ".encode[0]: expected a table { name = …, as = … }, found 'dest'",
+    'encode = { name = "dest", as = "target" }': ".encode: expected a list of tables { name = …, as = … }, found a table",
+    'encode = [{ name = "dest" }]': ".encode[0].as: missing; expected 'frequency' or 'target'",
+    'encode = [{ as = "target" }]': ".encode[0].name: missing; expected the feature's name",
+    'encode = [{ name = "dest", as = "mean" }]': ".encode[0].as: expected 'frequency' or 'target', found 'mean'",
+    'encode = [{ name = "dest", as = "targte" }]': ".encode[0].as: expected 'frequency' or 'target', found 'targte'; did you "
+    "mean 'target'?",
+    'encode = [{ name = "dest", encoding = "target" }]': ".encode[0].encoding: unknown key; allowed: name, as, of, "
+    "prior_weight, bits, scaling (and 1 more)",
+    'encode = [{ name = "d", as = "target", prior = 1 }]': ".encode[0].prior: unknown key; did you mean 'prior_weight'?",
+    'encode = [{ name = "d", as = "target", prior_weight = -1 }]': ".encode[0].prior_weight: expected a finite number at "
+    "least 0 and at most 1e+09, found -1",
+    'encode = [{ name = "d", as = "frequency", prior_weight = 1 }]': ".encode[0].prior_weight: used by as = 'target' only; "
+    "this feature is as = 'frequency'",
+    'encode = [{ name = "d", as = "target", bits = 3 }]': ".encode[0].bits: expected an integer between 4 and 24, found 3",
+    'encode = [{ name = "d", as = "target", scaling = "log" }]': ".encode[0].scaling: expected 'standard', 'min-max' or "
+    "'none', found 'log'",
+    'encode = [{ name = "d", as = "target" }, { name = "d", of = "e", as = "target" }]': ".encode[1]: 'd#target' is declared "
+    "twice",
+    'text = ["t"]\nencode = [{ name = "t", as = "target" }]': ".encode[0]: 't' is a text, whose n-grams have such names too; "
+    "give one another name, and of = 't'",
+    'numeric = [{ name = "v", size = 2 }]\nencode = [{ name = "v", as = "target" }]': ": 'v' cannot be a list of 2 numbers "
+    "and a category at once",
+    'numeric = ["a", "b"]\nencode = [{ name = "c", as = "target" }]\ninteractions = [["a", "b", "c#target"]]': ".interactions"
+    "[0]: expected categorical names with at most one numeric, or two numeric names, found 3 numeric of 3",
+    'numeric = ["a"]\nencode = [{ name = "c", as = "target" }]\ninteractions = [["a", "c#targte"]]': ".interactions[0][1]: "
+    "'c#targte' is not declared under numeric, categorical, bins or encode; did you mean 'c#target'?",
     # one field, several features
     'numeric = ["price"]\ntext = [{ name = "t", of = "price" }]': ": 'price' cannot be a number and a text at once",
     'numeric = [{ name = "v", size = 2 }]\nbins = [{ name = "b", of = "v", edges = [1] }]': ": 'v' cannot be a list of 2 "
@@ -143,3 +191,23 @@ MISTAKES = {
 @pytest.mark.parametrize(("lines", "expected"), MISTAKES.items(), ids=MISTAKES)
 def test_a_mistake_in_a_transform_names_its_entry(tmp_path: Path, lines: str, expected: str) -> None:
     assert message(tmp_path / "x.toml", f"{FEATURES}{lines}\n") == f"FILE: models.delay.features{expected}"
+
+
+def test_a_target_of_several_classes_is_no_part_of_an_interaction(tmp_path: Path) -> None:
+    head = FEATURES.replace('task = "binary"', 'task = "multiclass"\nclasses = ["x", "y", "z"]')
+    assert head != FEATURES
+    lines = 'numeric = ["a"]\nencode = [{ name = "c", as = "target" }]\n'
+    path = tmp_path / "x.toml"
+    path.write_text(head + lines)
+    features = load_settings(path, {}, {}).models["delay"].spec().features
+    assert features.dense_columns() == ["a", "c#target[x]", "c#target[y]", "c#target[z]"]
+    assert message(path, f'{head}{lines}interactions = [["a", "c#target"]]\n') == (
+        "FILE: models.delay.features.interactions[0][1]: 'c#target' has a column for each class; an interaction "
+        "takes single values"
+    )
+    many = ", ".join(f'"k{i}"' for i in range(17_000))
+    head = head.replace('"x", "y", "z"', many)
+    two = 'encode = [{ name = "c", as = "target" }, { name = "d", as = "target" }]\n'
+    assert message(path, head + two) == (
+        "FILE: models.delay.features.encode: 34000 columns with one for each class; at most 32767 are allowed"
+    )

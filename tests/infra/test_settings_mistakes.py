@@ -129,9 +129,9 @@ IN_A_MODEL = {
 }
 
 IN_FEATURES = {
-    "": ": no feature is declared; list some under numeric, categorical, bins, time or text, set others = "
+    "": ": no feature is declared; list some under numeric, categorical, bins, time, text or encode, set others = "
     "'include', or leave the table out to take every feature",
-    "hash_bits = 20": ": no feature is declared; list some under numeric, categorical, bins, time or text, set "
+    "hash_bits = 20": ": no feature is declared; list some under numeric, categorical, bins, time, text or encode, set "
     "others = 'include', or leave the table out to take every feature",
     'numerics = ["a"]': ".numerics: unknown key; did you mean 'numeric'?",
     'numeric = "a"': ".numeric: expected a list of feature names or tables { name = …, size = … }, found 'a'",
@@ -153,7 +153,7 @@ IN_FEATURES = {
     'numeric = ["a", "b", "a*b"]\ninteractions = [["a", "b"]]': ".numeric: two weights would be called 'a*b'; rename "
     "the feature",
     'categorical = ["carrier"]\ninteractions = [["carrier", "carier"]]': ".interactions[0][1]: 'carier' is not "
-    "declared under numeric, categorical or bins; did you mean 'carrier'?",
+    "declared under numeric, categorical, bins or encode; did you mean 'carrier'?",
     'categorical = ["c"]\ninteractions = [["c"]]': ".interactions[0]: expected at least two different names, found "
     "['c']",
     'categorical = ["c"]\ninteractions = [["c", "c"]]': ".interactions[0]: expected at least two different names, "

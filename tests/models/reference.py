@@ -27,14 +27,28 @@ class Reference:
         self.d = len(self.standard)
         self.dense = self.d + len(features.products())
         self.hashed = 0 if features.hash_bits is None else 2**features.hash_bits
-        shape = (self.dense + 1 + self.hashed, spec.outputs)
-        self.theta, self.q, self.u = np.zeros(shape), np.zeros(shape), 0.0
-        free = np.zeros(shape, dtype=bool)
-        free[self.dense] = True
-        self.optimizer = Optimizer(spec.optimizer, shape, free)
+        self.coordinates = self.dense + 1 + self.hashed
+        self.begin(np.zeros((self.coordinates, spec.outputs)))
         self.seen: list[list[float]] = [[] for _ in range(self.d)]
         self.learned = 0
         self.buffer: list[Row] = []
+
+    def begin(self, theta: np.ndarray) -> None:
+        """Params to begin with."""
+        self.theta, self.q, self.u = theta, np.zeros(theta.shape), 0.0
+        self.free = self.free_params()
+        self.optimizer = Optimizer(self.spec.optimizer, theta.shape, self.free)
+        self.optimizer.begin(theta)
+
+    def free_params(self) -> np.ndarray:
+        """A mask of those that no penalty touches."""
+        free = np.zeros(self.theta.shape, dtype=bool)
+        free[self.dense] = True
+        return free
+
+    def params_of(self, touched: np.ndarray) -> np.ndarray:
+        """A mask of the params of the coordinates `touched` (a mask)."""
+        return np.broadcast_to(touched[:, None], self.theta.shape)
 
     def predict_and_learn(self, rows: Rows) -> np.ndarray:
         served = []
@@ -67,7 +81,7 @@ class Reference:
         self.learned += 1
 
     def encode(self, rows: Rows, i: int) -> tuple[np.ndarray, np.ndarray]:
-        x, touched = np.zeros(len(self.theta)), np.zeros(len(self.theta), dtype=bool)
+        x, touched = np.zeros(self.coordinates), np.zeros(self.coordinates, dtype=bool)
         touched[: self.dense + 1] = True
         for c, value in enumerate(rows.numeric[i]):
             x[c] = self.scaled(c, value)
@@ -98,11 +112,15 @@ class Reference:
         clocked = self.spec.optimizer.name in ("momentum", "nesterov", "rmsprop", "adam", "adamw")
         return rate_at(self.spec.optimizer, self.optimizer.steps if clocked else self.learned)
 
+    def row_gradient(self, x: np.ndarray, label: float) -> np.ndarray:
+        """∂J/∂θ of one sample."""
+        return np.outer(x, gradient(self.spec.loss, x @ self.theta, label))
+
     def gradient(self, rows: list[Row], mean: bool) -> np.ndarray:
-        """(C, K) Σ w g, or Σ w g / Σ w."""
+        """Σ w g, or Σ w g / Σ w."""
         g = np.zeros_like(self.theta)
         for x, _, label, weight in rows:
-            g += weight * np.outer(x, gradient(self.spec.loss, x @ self.theta, label))
+            g += weight * self.row_gradient(x, label)
         return g / sum(row[3] for row in rows) if mean else g
 
     def step(self, rows: list[Row], mean: bool) -> bool:
@@ -110,9 +128,8 @@ class Reference:
         spec, rows = self.spec.optimizer, [row for row in rows if row[3] > 0]
         if not rows:
             return False
-        touched = np.any([row[1] for row in rows], axis=0)
-        penalised = touched.copy()
-        penalised[self.dense] = False
+        touched = self.params_of(np.any([row[1] for row in rows], axis=0))
+        penalised = touched & ~self.free
         g = clipped(spec, self.gradient(rows, mean))
         if spec.name != "ftrl-proximal":
             g[penalised] += spec.l2 * self.theta[penalised]
@@ -125,7 +142,7 @@ class Reference:
         return True
 
     def penalise(self, penalised: np.ndarray, rate: float) -> None:
-        """L1 by cumulative penalty (Tsuruoka et al. 2009, figure 2)."""
+        """L1 by cumulative penalty (Tsuruoka et al. 2009, figure 2), on a mask of params."""
         self.u += rate * self.spec.optimizer.l1
         if self.spec.optimizer.l1 > 0:
             before = self.theta[penalised]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq
 
-from models.spec import LossSpec
+from models.spec import LossSpec, ModelSpec
 from tests.models.reference import Reference, Row
 from tests.models.reference_losses import gradient
 from tests.models.reference_optimizers import rate_at
@@ -42,22 +42,34 @@ def importance_step(spec: LossSpec, p: float, label: float, h: float, q: float) 
 
 
 class NormalizedReference(Reference):
-    """A linear model that learns so; G and s are (C, K) and (C,)."""
+    """A linear model that learns so; G is (C, K), s and the values seen of each feature (C,)."""
 
-    def __init__(self, spec):
+    def __init__(self, spec: ModelSpec) -> None:
         super().__init__(spec)
+        self.rms = spec.optimizer.norm == "rms"
         self.G, self.s, self.N, self.t = np.zeros(self.theta.shape), np.zeros(len(self.theta)), 0.0, 0.0
+        self.values: list[list[float]] = [[] for _ in self.theta]
 
-    def scores(self, x):
+    def scores(self, x: np.ndarray) -> np.ndarray:
+        if self.rms:
+            far = (self.s > 0) & (np.abs(x) > 10 * self.s)
+            return np.where(far, np.sign(x) * self.s, x) @ self.theta
         bounded = np.where(self.s > 0, np.clip(x, -self.s, self.s), x)
         return bounded @ self.theta
 
     def meet(self, x: np.ndarray, weight: float) -> None:
         """Take a sample's features into s, N and t."""
-        grown = np.abs(x) > self.s
-        self.theta[grown] *= (self.s[grown] / np.abs(x[grown]))[:, None]
-        self.s[grown] = np.abs(x[grown])
         has = x != 0
+        for i in np.flatnonzero(has):
+            if self.rms:
+                if self.values[i] and abs(x[i]) > 10 * self.s[i]:
+                    self.theta[i] *= self.s[i] / abs(x[i])
+                    self.values[i].clear()
+                self.values[i].append(x[i])
+                self.s[i] = np.sqrt(np.mean(np.square(self.values[i])))
+            elif abs(x[i]) > self.s[i]:
+                self.theta[i] *= self.s[i] / abs(x[i])
+                self.s[i] = abs(x[i])
         self.N += weight * ((x[has] / self.s[has]) ** 2).sum()
         self.t += weight
 

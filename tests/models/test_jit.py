@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import numba
+import pytest
 
 from models.kernels import jit
 from models.kernels.fold import fold_rows
 from models.kernels.plan import Batch, Plan
+from models.learners import factorization, linear, mlp
 from models.model import Model
 from tests.models.samples import make_rows, model_spec
 
@@ -32,6 +34,17 @@ def test_a_kernel_is_compiled_again_when_a_helper_of_a_helper_changes(monkeypatc
     assert before == jit.fingerprint(fold_rows.py_func, (Plan,))
     deep = fold_rows.py_func.__globals__["serve"].py_func.__globals__
     monkeypatch.setitem(deep["to_prediction"].py_func.__globals__["exp"].py_func.__globals__, "_P5", 4.1e-08)
+    assert before != jit.fingerprint(fold_rows.py_func, (Plan,))
+
+
+@pytest.mark.parametrize(
+    ("module", "constant"), [(mlp, "_CUBIC"), (linear, "raw_scores"), (factorization, "add_feature")]
+)
+def test_a_kernel_is_compiled_again_when_a_function_that_it_reaches_by_its_module_changes(
+    module, constant, monkeypatch
+):
+    before = jit.fingerprint(fold_rows.py_func, (Plan,))
+    monkeypatch.setattr(module, constant, 0.25)
     assert before != jit.fingerprint(fold_rows.py_func, (Plan,))
 
 
