@@ -202,8 +202,8 @@ class OptimizerSpec(msgspec.Struct, frozen=True):
 
     `beta` is FTRL-proximal's; `momentum` that of "momentum" and "nesterov"; `rho` of "rmsprop"; `beta1` and
     `beta2` of "adam" and "adamw"; `epsilon` of these three; `weight_decay` of "adamw"; `norm` of
-    "normalized-adaptive". `clip_value` and `clip_norm` bound the elements and the Euclidean norm of a gradient;
-    0: they do not.
+    "normalized-adaptive". `clip_value` and `clip_norm` bound a gradient's elements and its Euclidean norm; 0:
+    they do not.
     """
 
     name: OptimizerName = "adagrad"

@@ -1,4 +1,4 @@
-"""Compile every variant of the kernels before the tests, which are many processes that would each wait for them.
+"""Compile every variant of the kernels before the tests, whose many processes would each wait for them.
 
 python -m tests.compile_kernels: half a minute for each variant, once; nothing when they are in numba's cache.
 """

@@ -72,7 +72,7 @@ def specs() -> Iterator[ModelSpec]:
         if learner.name == "counting":
             optimizer = msgspec.structs.replace(optimizer, learning_rate=1.0)
         elif loss == "poisson" and optimizer.name != "normalized-adaptive":
-            # The gradient of e^s would soon be beyond all bounds. (What steps by its own measure is not clipped.)
+            # The gradient of e^s would soon be beyond all bounds.
             optimizer = msgspec.structs.replace(optimizer, clip_norm=1.0)
         given = {"learner": learner, "loss": LossSpec(loss, 0.7, 0.3), "update": update}
         spec = model_spec(task, 2, BITS, "none", optimizer=optimizer, **given)

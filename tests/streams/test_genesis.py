@@ -24,7 +24,8 @@ FIRST_RELEASE = {
             "schedule": {"name": "constant", "power": 0.5},
         },
         "update": {
-            "name": "sample", "batch_size": 32, "window_size": 1000, "stride": 100, "steps": 10, "tolerance": 0.0,
+            "name": "sample", "batch_size": 32, "window_size": 1000, "stride": 100, "steps": 10,
+            "tolerance": 0.0,
         },
         "features": {
             "numeric": [{"name": "a", "size": None, "scaling": "standard"}],
@@ -59,7 +60,7 @@ def test_a_new_model_that_names_no_optimizer_gets_the_adaptive_one(tmp_path: Pat
 
 def test_an_optimizer_that_is_named_is_not_taken_from_the_log(tmp_path: Path) -> None:
     spec = resolved(tmp_path, 'optimizer = "adam"', GENESIS)
-    with pytest.raises(GenesisError, match='optimizer.name was "adagrad", now "adam"'):
+    with pytest.raises(GenesisError, match=r'optimizer\.name was "adagrad", now "adam"'):
         check_genesis(GENESIS, spec, "t", "m")
 
 
