@@ -9,10 +9,20 @@ import sys
 import time
 
 from models.self_test import self_test_digest, warm_up
-from models.spec import FeatureSpec, LearnerSpec, ModelSpec, NumericFeature, OptimizerSpec
+from models.spec import (
+    EncodedFeature,
+    FeatureSpec,
+    LearnerName,
+    LearnerSpec,
+    ModelSpec,
+    NumericFeature,
+    OptimizerName,
+    OptimizerSpec,
+)
 
 FEATURES = FeatureSpec(numeric=(NumericFeature("a"),), hash_bits=8)
-VARIANTS = [
+ENCODED = FeatureSpec(encode=(EncodedFeature("k", "frequency"),))
+VARIANTS: list[tuple[LearnerName, OptimizerName]] = [
     ("linear", "sgd"),
     ("linear", "normalized-adaptive"),
     ("linear", "adam"),
@@ -25,13 +35,18 @@ VARIANTS = [
 
 def main() -> None:
     for learner, optimizer in VARIANTS:
-        begun = time.monotonic()
-        spec = ModelSpec(
-            "binary", FEATURES, (0, 1), learner=LearnerSpec(learner), optimizer=OptimizerSpec(optimizer)
-        )
-        warm_up(spec)
-        self_test_digest(spec)
-        print(f"kernels of {learner} with {optimizer}: {time.monotonic() - begun:.1f} s", file=sys.stderr)
+        compile_for(FEATURES, learner, optimizer, "")
+    compile_for(ENCODED, "linear", "normalized-adaptive", " and encoded categories")
+
+
+def compile_for(features: FeatureSpec, learner: LearnerName, optimizer: OptimizerName, more: str) -> None:
+    begun = time.monotonic()
+    spec = ModelSpec(
+        "binary", features, (0, 1), learner=LearnerSpec(learner), optimizer=OptimizerSpec(optimizer)
+    )
+    warm_up(spec)
+    self_test_digest(spec)
+    print(f"kernels of {learner} with {optimizer}{more}: {time.monotonic() - begun:.1f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":
