@@ -19,6 +19,7 @@ from models.spec import (
     OptimizerSpec,
     ScheduleName,
     ScheduleSpec,
+    Task,
     UpdateSpec,
 )
 
@@ -153,8 +154,22 @@ _RATES = {
     "adam": 0.001,
     "adamw": 0.001,
     "ftrl-proximal": 0.1,
-    "normalized-adaptive": 0.5,
+    ADAPTIVE: 2.0,
 }
+_SEVERAL_CLASSES = 1.0
+"""normalized-adaptive where steps cannot be taken importance-aware."""
+_BY_MAXIMUM = 0.5
+"""And by the largest value, as in Vowpal Wabbit."""
+
+
+def _default_rate(name: OptimizerName, norm: str | None, task: Task) -> float:
+    if name != ADAPTIVE:
+        return _RATES[name]
+    if norm == "max":
+        return _BY_MAXIMUM
+    return _SEVERAL_CLASSES if task == "multiclass" else _RATES[name]
+
+
 _OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
     "beta": ("ftrl-proximal",),
     "momentum": ("momentum", "nesterov"),
@@ -207,11 +222,12 @@ class OptimizerSettings(Table):
             raise mistake(f"with learning_rate {rate:g} expected less than {1 / rate:g}", "weight_decay")
         return self
 
-    def spec(self) -> OptimizerSpec:
+    def spec(self, task: Task) -> OptimizerSpec:
         """As the fold reads it, with this optimizer's defaults."""
+        rate = self.learning_rate
         return OptimizerSpec(
             name=self.name,
-            learning_rate=_RATES[self.name] if self.learning_rate is None else self.learning_rate,
+            learning_rate=_default_rate(self.name, self.norm, task) if rate is None else rate,
             schedule=ScheduleSpec() if self.schedule is None else self.schedule.spec(),
             l1=self.l1,
             l2=self.l2,
@@ -219,9 +235,9 @@ class OptimizerSettings(Table):
         )
 
 
-def default_optimizer(learner: LearnerName) -> OptimizerSpec:
+def default_optimizer(learner: LearnerName, task: Task) -> OptimizerSpec:
     """The optimizer of a model that names none."""
-    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec()
+    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec(task)
 
 
 DEFAULT_OPTIMIZERS: Mapping[str, OptimizerName] = {

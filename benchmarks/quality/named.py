@@ -26,17 +26,23 @@ class Named:
         self.indicators = [[indicator(field, sample) for field in self.fields] for sample in samples]
         """Of each sample, in the order of `fields`."""
 
-    def scaled(self) -> Float64:
-        """(n, d) standardised by mean and variance of the samples so far, their own included.
+    def scaled(self, own: bool) -> Float64:
+        """(n, d) standardised by mean and variance of the samples before, and of the sample itself if `own`.
 
-        As gradstream learns; Chan's sums in one go: Σx and Σx² of values moved by the first one.
+        gradstream and River learn with its own taken in and predict without. Sums are of values moved by the
+        first one, so that little is lost in Σx²/n - mean².
         """
         moved = self.numeric - self.numeric[:1]
         count = np.arange(1, len(moved) + 1)[:, None]
         means = np.cumsum(moved, axis=0) / count
-        variances = np.maximum(np.cumsum(moved**2, axis=0) / count - means**2, 0.0)
-        deviations = np.sqrt(variances)
+        deviations = np.sqrt(np.maximum(np.cumsum(moved**2, axis=0) / count - means**2, 0.0))
+        if not own:
+            means, deviations = _one_later(means), _one_later(deviations)
         return np.where(deviations > 0.0, (moved - means) / np.where(deviations > 0.0, deviations, 1.0), 0.0)
+
+
+def _one_later(values: Float64) -> Float64:
+    return np.concatenate([np.zeros_like(values[:1]), values[:-1]])
 
 
 def indicator(field: tuple[str, ...], sample: dict[str, Any]) -> str:

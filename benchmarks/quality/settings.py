@@ -67,11 +67,11 @@ OURS: dict[str, list[OursSetting]] = {
     "linear": [
         OursSetting(),
         OursSetting(tuned("normalized-adaptive", 2.0)),
-        OursSetting(tuned("normalized-adaptive", 100.0)),
-        OursSetting(tuned("adagrad", 0.1)),
+        OursSetting(tuned("normalized-adaptive", 30.0)),
+        OursSetting(tuned("normalized-adaptive", 100.0, norm="max")),
         OursSetting(tuned("sgd", 0.02, clip_norm=100.0)),
-        OursSetting(tuned("sgd", 0.1, l2=1e-3)),
         OursSetting(tuned("sgd", 0.1)),
+        OursSetting(tuned("sgd", 0.1, l2=1e-3)),
         OursSetting(tuned("sgd", 0.3)),
         OursSetting(tuned("ftrl-proximal", 0.3)),
         OursSetting(tuned("ftrl-proximal", 1.0)),
@@ -89,12 +89,12 @@ OURS: dict[str, list[OursSetting]] = {
     "mlp": [
         OursSetting(),
         OursSetting(network(64, 32) | tuned("adam", 0.003)),
-        OursSetting(network(32) | tuned("adam", 0.003)),
-        OursSetting(network(32) | tuned("adagrad", 0.1)),
         OursSetting(network(64, 32) | tuned("adagrad", 0.03)),
         OursSetting(network(32) | tuned("sgd", 0.03)),
         OursSetting(network(32, activation="tanh") | tuned("adagrad", 0.1)),
-        OursSetting(network(32, activation="tanh") | tuned("adam", 0.01)),
+        OursSetting(network(32, activation="tanh") | tuned("adagrad", 0.3)),
+        OursSetting(network(64, 32, activation="tanh") | tuned("adagrad", 0.1)),
+        OursSetting(network(64, activation="gelu") | tuned("adagrad", 0.1)),
     ],
 }
 

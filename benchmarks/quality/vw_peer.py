@@ -1,9 +1,11 @@
 """Vowpal Wabbit's side: its own driver over a file of the same features; scores become predictions here.
 
 VW prints a score with six decimals and a probability too, of which an almost certain one would be left with
-nothing; so the scores are printed, and the logistic function is taken here. With several classes, and for
-factorization machines, each sample is predicted and then learned by two calls: the driver's predictions of
-these come out of the learning step, after it has drawn the first values of new factors, and are worse.
+nothing; so the scores are printed, and the logistic function is taken here.
+
+The driver takes a sample once. Where more is needed, each is predicted and then learned by two calls: small
+streams, whose standardised numbers differ with and without the sample itself; several classes; factorization
+machines, whose predictions by the driver come out of the learning step, after it has drawn new factors.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from benchmarks.quality.named import Named
 from benchmarks.quality.streams import Stream
 from models.rows import Float64
 
+SMALL = 10_000
+"""Samples up to which a stream is small."""
 NAMESPACES = ascii_letters + digits + "!#$%&()*+,-./;<=>?@[]^_{}~"
 """First letters of namespaces, one for each column and field."""
 TASKS = {
@@ -66,30 +70,33 @@ class VW:
         self.stream = stream
         self._named = Named(stream)
         self._namespaces = NAMESPACES[: len(self._named.columns) + len(self._named.fields)]
-        self._written: dict[bool, list[str]] = {}
+        self._written: dict[tuple[bool, bool], list[str]] = {}
 
     def predict(self, family: str, setting: VWSetting, count: int) -> Float64:
         """(count, K) predictions of the first `count` samples, each made before it was learned."""
         own = setting.arguments.format(pairs=_Pairs(self._namespaces), fields=self._namespaces)
         task = TASKS[self.stream.task].format(classes=self.stream.classes)
         arguments = " ".join(["--quiet", task, own])
-        lines = self._lines(setting.scaled)[:count]
-        if self.stream.task == "multiclass" or family == "factorization-machine":
-            scores = _one_by_one(arguments, lines)
+        learned = self._lines(setting.scaled, own=True)[:count]
+        small = len(self.stream) <= SMALL or self.stream.task == "multiclass"
+        if small or family == "factorization-machine":
+            scores = _one_by_one(arguments, self._lines(setting.scaled, own=False)[:count], learned)
         else:
-            scores = _driven(arguments, lines)
+            scores = _driven(arguments, learned)
         return scores if self.stream.task != "binary" else 1.0 / (1.0 + np.exp(-scores))
 
-    def _lines(self, scaled: bool) -> list[str]:
-        if scaled not in self._written:
+    def _lines(self, scaled: bool, own: bool) -> list[str]:
+        """The samples as text; with `scaled`, standardised with or without their `own` numbers."""
+        key = scaled, own or not scaled
+        if key not in self._written:
             named, labels = self._named, self.stream.labels
-            values = named.scaled() if scaled else named.numeric
+            values = named.scaled(own) if scaled else named.numeric
             shown = {"binary": 2 * labels - 1, "multiclass": labels + 1, "regression": labels}
             rows = zip(shown[self.stream.task].tolist(), values.tolist(), named.indicators, strict=True)
             columns = list(zip(self._namespaces, named.columns, strict=False))
             fields = self._namespaces[len(columns) :]
-            self._written[scaled] = [_line(label, columns, row, fields, marks) for label, row, marks in rows]
-        return self._written[scaled]
+            self._written[key] = [_line(label, columns, row, fields, marks) for label, row, marks in rows]
+        return self._written[key]
 
 
 def _line(
@@ -109,13 +116,12 @@ def _driven(arguments: str, lines: list[str]) -> Float64:
         return np.loadtxt(predictions, dtype=np.float64, ndmin=2)
 
 
-def _one_by_one(arguments: str, lines: list[str]) -> Float64:
+def _one_by_one(arguments: str, predicted: list[str], learned: list[str]) -> Float64:
+    """Each sample is predicted as it stands in `predicted`, then learned as it stands in `learned`."""
     learner = vowpalwabbit.Workspace(arguments)
     served = []
-    for line in lines:
-        example = learner.parse(line)
-        served.append(learner.predict(example))
-        learner.learn(example)
-        learner.finish_example(example)
+    for before, after in zip(predicted, learned, strict=True):
+        served.append(learner.predict(before))
+        learner.learn(after)
     learner.finish()
-    return np.array(served, dtype=np.float64).reshape(len(lines), -1)
+    return np.array(served, dtype=np.float64).reshape(len(learned), -1)

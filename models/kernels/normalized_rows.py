@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from models.kernels.family import stored_scores
 from models.kernels.jit import part
 from models.kernels.judge import ACCEPTED, BAD_SCORE
 from models.kernels.plan import SAMPLE, Plan, Scratch, Stored
 from models.optimizers.catch_up import NORM, WEIGHT
-from models.optimizers.normalized import meet, multiplier, normalized_sample, spread
+from models.optimizers.normalized import meet, multiplier, normalized_sample, spread, take_error
 from models.scaling import LIMIT
 
 
@@ -30,6 +31,9 @@ def meet_rows(plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratc
             squares += meet(plan.optimizer, stored.values[e], K, scratch.w, state, room, at)
         clock[NORM] += weight * squares
         clock[WEIGHT] += weight
+        if plan.optimizer.by_error:
+            stored_scores(plan.fm, plan.net, plan, stored, i, origin, scratch)
+            take_error(plan.optimizer, scratch.scores[0], stored.labels[i], weight, clock)
 
 
 @part
@@ -49,7 +53,7 @@ def normalized_row(plan: Plan, stored: Stored, i: int, scratch: Scratch, n: int,
         stored.labels[i], weight, rate, scratch.clock,
     )  # fmt: skip
     if plan.optimizer.l2 > 0.0:
-        _decay_normalized(plan, scratch, n, rate * multiplier(scratch.clock))
+        _decay_normalized(plan, scratch, n, rate * multiplier(plan.optimizer, scratch.clock))
     return ACCEPTED if abs(p) <= LIMIT else BAD_SCORE
 
 

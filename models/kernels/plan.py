@@ -12,13 +12,13 @@ from models.kernels.jit import Mark
 from models.layout import Layout
 from models.learners import LEARNERS
 from models.learners.mlp import ACTIVATIONS
-from models.losses import TASKS, Loss, make_loss
+from models.losses import IN_UNITS_OF_THE_LABEL, TASKS, Loss, make_loss
 from models.optimizers import CLOCKED, DRIFTING, OPTIMIZERS, constant, memory
 from models.optimizers.catch_up import Optimizer
 from models.rows import Float64, Int16, Int64, UInt32
 from models.scaling import SCALINGS
 from models.schedules import Schedule, make_schedule
-from models.spec import ModelSpec, OptimizerSpec
+from models.spec import LossName, ModelSpec, OptimizerSpec
 
 SAMPLE, BATCH, WINDOW = 0, 1, 2
 UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
@@ -134,7 +134,7 @@ class Scratch(NamedTuple):
     slopes: Float64  # and what comes back
 
 
-def make_optimizer(spec: OptimizerSpec, layout: Layout) -> Optimizer:
+def make_optimizer(spec: OptimizerSpec, layout: Layout, loss: LossName) -> Optimizer:
     """What the kernels are told of an optimizer."""
     names = layout.state_names
     return Optimizer(
@@ -145,6 +145,7 @@ def make_optimizer(spec: OptimizerSpec, layout: Layout) -> Optimizer:
         memory=memory(spec),
         clock=layout.offset("clock"),
         rms=spec.norm == "rms",
+        by_error=spec.name == "normalized-adaptive" and spec.norm == "rms" and loss in IN_UNITS_OF_THE_LABEL,
         penalised=names.index("q") if "q" in names else -1,
         l1=float(spec.l1),
         l2=float(spec.l2),
@@ -214,7 +215,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         factors=learner.factors,
         activation=ACTIVATIONS[learner.activation],
         sizes=np.array(layout.shape.sizes or (0,), dtype=np.int64),
-        optimizer=make_optimizer(spec.optimizer, layout),
+        optimizer=make_optimizer(spec.optimizer, layout, spec.loss.name),
         categories=make_categories(spec, layout),
         update=UPDATES[update.name],
         block_rows={"sample": 1, "batch": update.batch_size, "window": update.window_size}[update.name],

@@ -28,6 +28,7 @@ class Optimizer(NamedTuple):
     memory: int  # steps
     clock: int  # where in S the clock stands; -1: nowhere
     rms: bool  # normalized adaptive steps by the root mean square
+    by_error: bool  # and in units of the label
     penalised: int  # which state is q; -1: none
     l1: float
     l2: float
@@ -44,7 +45,8 @@ class Optimizer(NamedTuple):
 
 
 STEPS, DECAYED, NORM, WEIGHT = 0, 1, 2, 3
-"""In the clock: steps taken; Σ log(1 - α λ); N and t of models.optimizers.normalized."""
+ERRORS = DECAYED
+"""In the clock: steps taken; Σ log(1 - α λ), or squared errors; N and t of models.optimizers.normalized."""
 
 
 @helper

@@ -76,7 +76,7 @@ OPTIMIZERS: dict[str, Space] = {
         "weight_decay": Log(1e-5, 0.1, left_out=0.3),
     },
     "ftrl-proximal": {"learning_rate": Log(0.01, 1.0), "beta": Pick((None, 0.1, 10.0))},
-    "normalized-adaptive": {"learning_rate": Log(0.05, 2.0)},
+    "normalized-adaptive": {"learning_rate": Log(0.05, 8.0)},
 }
 """Optimizer → the keys of its table that are drawn, besides those of REGULARISATION."""
 

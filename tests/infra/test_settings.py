@@ -53,7 +53,7 @@ def test_the_smallest_file_gives_every_default(file: Path) -> None:
         None,
         10.0,
     )
-    adaptive = OptimizerSpec("normalized-adaptive", 0.5)
+    adaptive = OptimizerSpec("normalized-adaptive", 2.0)
     assert model.spec() == ModelSpec("binary", EVERY_FEATURE, (0, 1), optimizer=adaptive)
 
 
@@ -118,7 +118,8 @@ OPTIMIZERS = {
         "ftrl-proximal", 0.1, l1=1.0, l2=0.5, beta=0.0
     ),
     "{ learning_rate = 1 }": OptimizerSpec("normalized-adaptive", 1.0),
-    '"nag"': OptimizerSpec("normalized-adaptive", 0.5),
+    '"nag"': OptimizerSpec("normalized-adaptive", 2.0),
+    '{ name = "nag", norm = "max" }': OptimizerSpec("normalized-adaptive", 0.5, norm="max"),
     '"adam"': OptimizerSpec("adam", 0.001),
     '{ name = "adamw", learning_rate = 0.01, weight_decay = 0.1, clip_norm = 1 }': OptimizerSpec(
         "adamw", 0.01, weight_decay=0.1, clip_norm=1.0
@@ -131,7 +132,7 @@ OPTIMIZERS = {
         "sgd", 0.01, ScheduleSpec("inverse-scaling", 0.5)
     ),
     '{ schedule = { name = "inverse-scaling", power = 0.25 } }': OptimizerSpec(
-        "normalized-adaptive", 0.5, ScheduleSpec("inverse-scaling", 0.25)
+        "normalized-adaptive", 2.0, ScheduleSpec("inverse-scaling", 0.25)
     ),
 }
 

@@ -2,7 +2,7 @@
 
 With NUMBA_DISABLE_JIT=1 the kernels are plain Python, and parts of them can be replaced by wrong ones. Prints
 a JSON object: what is wrong → the promises that a model then breaks, "nothing" being the model as it is; and
-under "digest" the self-test's, for the compiled kernels to be compared with.
+under "digests" the self-test's of each kind of model, for the compiled kernels to be compared with.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from models import losses
 from models.kernels import arrival, commit, fold, gather, step
 from models.learners import factorization, linear, mlp
 from models.self_test import self_test_digest
+from tests.models.exactness_program import KINDS
 from tests.models.promises import CASES, LARGE, PROMISES, PROMISES_OF_MANY_BLOCKS
 
 
@@ -171,7 +172,8 @@ def broken(case: str) -> list[str]:
 
 
 def main() -> None:
-    result: dict[str, Any] = {"digest": self_test_digest()}
+    digests = [self_test_digest(specs[0]) for specs in KINDS.values()]
+    result: dict[str, Any] = {"digests": digests}
     result["nothing"] = sorted({promise for each in BREAKS.values() for promise in broken(each.case)})
     for name, (case, places, wrong) in BREAKS.items():
         patches = [mock.patch.object(module, at, wrong(getattr(module, at))) for module, at in places]

@@ -49,34 +49,39 @@ class NormalizedReference(Reference):
         self.rms = spec.optimizer.norm == "rms"
         self.G, self.s, self.N, self.t = np.zeros(self.theta.shape), np.zeros(len(self.theta)), 0.0, 0.0
         self.values: list[list[float]] = [[] for _ in self.theta]
+        self.by_error = self.rms and spec.loss.name in ("squared", "absolute", "huber", "quantile")
+        self.errors = 0.0  # Σ of squared errors by weight
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        if self.rms:
-            far = (self.s > 0) & (np.abs(x) > 10 * self.s)
-            return np.where(far, np.sign(x) * self.s, x) @ self.theta
-        bounded = np.where(self.s > 0, np.clip(x, -self.s, self.s), x)
-        return bounded @ self.theta
+        most = 10 * self.s if self.rms else self.s
+        return np.where(self.s > 0, np.clip(x, -most, most), x) @ self.theta
 
-    def meet(self, x: np.ndarray, weight: float) -> None:
-        """Take a sample's features into s, N and t."""
-        has = x != 0
+    def meet(self, x: np.ndarray, weight: float) -> np.ndarray:
+        """Take a sample's features into s, N and t; the features as they were taken."""
+        has, x = x != 0, x.copy()
         for i in np.flatnonzero(has):
             if self.rms:
-                if self.values[i] and abs(x[i]) > 10 * self.s[i]:
-                    self.theta[i] *= self.s[i] / abs(x[i])
-                    self.values[i].clear()
-                self.values[i].append(x[i])
+                before = self.s[i]
+                near = np.clip(x[i], -10 * before, 10 * before) if self.values[i] else x[i]
+                self.values[i].append(near)
                 self.s[i] = np.sqrt(np.mean(np.square(self.values[i])))
+                if near != x[i]:
+                    self.theta[i] *= before / self.s[i]
+                x[i] = near
             elif abs(x[i]) > self.s[i]:
                 self.theta[i] *= self.s[i] / abs(x[i])
                 self.s[i] = abs(x[i])
         self.N += weight * ((x[has] / self.s[has]) ** 2).sum()
         self.t += weight
+        return x
 
     def own_rates(self) -> np.ndarray:
         """(C, K) √(t / N) / (s √G); 0 where there was no gradient yet."""
         divisor = self.s[:, None] * np.sqrt(self.G)
-        return np.divide(np.sqrt(self.t / self.N), divisor, out=np.zeros_like(divisor), where=divisor > 0)
+        rho = np.sqrt(self.errors / self.t) if self.by_error else 1.0
+        return np.divide(
+            rho * np.sqrt(self.t / self.N), divisor, out=np.zeros_like(divisor), where=divisor > 0
+        )
 
     def step(self, rows: list[Row], mean: bool) -> bool:
         rows = [row for row in rows if row[3] > 0]
@@ -95,8 +100,9 @@ class NormalizedReference(Reference):
         return True
 
     def step_on_one(self, x: np.ndarray, _: np.ndarray, label: float, weight: float, rate: float) -> None:
-        self.meet(x, weight)
+        x = self.meet(x, weight)
         p = x @ self.theta
+        self.errors += weight * float(p[0] - label) ** 2
         self.G += weight * np.outer(x, gradient(self.spec.loss, p, label)) ** 2
         rates = self.own_rates()
         q = float((x**2) @ rates[:, 0])
@@ -105,8 +111,10 @@ class NormalizedReference(Reference):
 
     def step_on_gradient(self, rows: list[Row], mean: bool, touched: np.ndarray, rate: float) -> None:
         total = sum(row[3] for row in rows)
-        for x, _, _, weight in rows:
-            self.meet(x, weight / total if mean else weight)
+        for x, _, label, weight in rows:
+            share = weight / total if mean else weight
+            self.meet(x, share)
+            self.errors += share * float((x @ self.theta)[0] - label) ** 2
         g = self.gradient(rows, mean)
         g[touched] += self.spec.optimizer.l2 * self.theta[touched]
         self.G += g**2
