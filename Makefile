@@ -35,7 +35,7 @@ consistency: setup
 # of the model check and of the state machine. A quarter of an hour.
 consistency-more: setup
 	GRADSTREAM_LONG=1 $(BIN)/python -m pytest tests/consistency tests/streams/test_machine.py \
-	    tests/integration/test_worker.py tests/integration/test_bad_input.py --ignore tests/consistency/test_faults.py
+	    tests/models tests/integration/test_worker.py tests/integration/test_bad_input.py --ignore tests/consistency/test_faults.py
 
 # Three workers, one of them killed every 20 seconds, for ten minutes.
 endurance: setup
