@@ -40,10 +40,9 @@ def test_the_closed_form_is_the_reference(name, data, p, h, q, tau):
     spec, label = LossSpec(name, delta=0.7, quantile=tau), data.draw(a_label(name))
     found = importance_step(make_loss(spec), p, label, h, q)
     expected = reference_normalized.importance_step(spec, p, label, h, q)
-    # What counts is by how much the score moves, Q s; where that is next to nothing, the step itself.
+    # What counts is by how much the score moves, Q s: to the last digits of the score itself.
     least = 1e-9 if h * q < TINY else 1e-13 * max(1.0, abs(p))
     assert found * q == pytest.approx(expected * q, rel=1e-11, abs=least)
-    assert h * q < TINY or found == pytest.approx(expected, rel=1e-5, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", SMOOTH)
