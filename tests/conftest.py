@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from tests.servers import Servers, running_servers
@@ -23,6 +24,10 @@ LEFT_OPEN = "ignore:unclosed <socket:ResourceWarning"
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile(
+        "no deadline", deadline=None
+    )  # how long a test takes is the machine's
+    hypothesis.settings.load_profile("no deadline")
     # A shell's background job ignores Ctrl-C, and so would all that the tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # kafka-python reads its protocol schemas with functions that Python 3.11 deprecated and 3.13 took back.
