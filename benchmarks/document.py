@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
 from benchmarks.machine import cpu_name
 from infra.local.jars import KAFKA_VERSION
 
@@ -17,6 +19,13 @@ HEADING = """\
 Each section is written by the program that it names, on one machine, as it came. Load average: what else the
 machine did when the program began and when it ended; with much of it, speeds are lower bounds.
 """
+
+
+def write_json(path: Path, what: object, indent: int = 2) -> Path:
+    """Keep figures for machines, in a folder that is made if need be; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(what), indent=indent))
+    return path
 
 
 def write_section(name: str, title: str, text: str, path: Path = RESULTS) -> None:

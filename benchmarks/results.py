@@ -9,6 +9,7 @@ from statistics import median
 import msgspec
 from rich.table import Table
 
+from benchmarks.document import write_json
 from benchmarks.peers import Run
 
 TARGETS = {"naive": 30.0, "expert": 0.5}
@@ -105,7 +106,4 @@ class Results(msgspec.Struct):
 
     def write(self, directory: Path) -> Path:
         """Write it as indented JSON under a name made of its time; returns the path."""
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"{self.at.replace(':', '')}.json"
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
-        return path
+        return write_json(directory / f"{self.at.replace(':', '')}.json", self)

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from rich.table import Table
 
-from benchmarks.document import conditions, markdown_table, write_section
+from benchmarks.document import conditions, markdown_table, write_json, write_section
 from benchmarks.kernels.contest import OURS, Lap, Result
 from benchmarks.machine import peer_versions
 
@@ -37,10 +37,7 @@ class Kernels(msgspec.Struct):
 
     def write(self, directory: Path) -> Path:
         """Write it as indented JSON; returns the path."""
-        directory.mkdir(parents=True, exist_ok=True)
-        path = directory / f"kernels-{self.at.replace(':', '')}.json"
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=2))
-        return path
+        return write_json(directory / f"kernels-{self.at.replace(':', '')}.json", self)
 
 
 def cells(results: Sequence[Result]) -> list[list[str]]:

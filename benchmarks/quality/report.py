@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.document import conditions, markdown_table, write_section
+from benchmarks.document import conditions, markdown_table, write_json, write_section
 from benchmarks.machine import peer_versions
 from benchmarks.quality.race import Outcome, Tried
 from benchmarks.quality.settings import FAMILIES, REASONS
@@ -140,5 +140,4 @@ def read(path: Path) -> list[Outcome]:
 
 def write(path: Path, outcomes: Sequence[Outcome]) -> None:
     """Keep them as indented JSON."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(list(outcomes)), indent=1))
+    write_json(path, list(outcomes), indent=1)

@@ -18,7 +18,6 @@ from models.kernels.prequential import observe
 from models.kernels.serve import serve
 from models.kernels.step import take_steps
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SKIPPED
-from models.learners import LINEAR
 from models.rows import Float64, Int64
 
 ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 5
@@ -55,7 +54,9 @@ def _needs_more(
     numbers, those of its categories, and all recent bins scaled down.
     """
     slots, more = 0, False
-    if due or plan.family != LINEAR:  # the others are judged by their gradient when they arrive
+    if (
+        due or plan.fm is not None or plan.net is not None
+    ):  # these are judged by their gradient when they arrive
         slots = plan.always + min(entries, plan.mask + 1)
         if slots > scratch.touched.size:
             progress[NEED_SLOTS], more = slots, True

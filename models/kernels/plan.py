@@ -10,7 +10,6 @@ import numpy.typing as npt
 
 from models.kernels.jit import Mark
 from models.layout import Layout
-from models.learners import LEARNERS
 from models.learners.mlp import ACTIVATIONS
 from models.losses import IN_UNITS_OF_THE_LABEL, TASKS, Loss, make_loss
 from models.optimizers import CLOCKED, DRIFTING, OPTIMIZERS, constant, memory
@@ -49,7 +48,6 @@ class Plan(NamedTuple):
 
     task: int
     loss: Loss
-    family: int
     outputs: int
     given: int  # columns that a row has
     columns: int  # those, and the ones made of categories
@@ -204,7 +202,6 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         coded=1 if features.encode else None,
         task=TASKS[spec.task],
         loss=make_loss(spec.loss, learner.name == "counting"),
-        family=LEARNERS[learner.name],
         outputs=layout.outputs,
         given=layout.given,
         columns=layout.columns,

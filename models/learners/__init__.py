@@ -7,12 +7,13 @@ A family is a module with
     stored_scores    the same of a stored row, from the compact params of a step;
     add_gradient     the gradient of that row;
 
-and a further family is a further module, its code and shape here, and a branch in models/kernels/family.py.
+and a further family is a further module, its shape here, a mark in models.kernels.plan and a branch in
+models/kernels/family.py.
 
-    code      params of a coordinate                  coordinates            network
-    LINEAR    K weights                               dense, intercept       -
-    FM        K weights, then K × f factors           dense, intercept       -
-    MLP       an embedding of size E                  none                   the layers' weights and biases
+    family                 params of a coordinate           coordinates         network
+    linear                 K weights                        dense, intercept    -
+    factorization machine  K weights, then K × f factors    dense, intercept    -
+    mlp                    an embedding of size E           none                the layers' weights and biases
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from models.spec import ModelSpec
-
-LINEAR, FM, MLP = 0, 1, 2
-LEARNERS = {"linear": LINEAR, "counting": LINEAR, "factorization-machine": FM, "mlp": MLP}
 
 
 class Shape(NamedTuple):

@@ -31,6 +31,7 @@ from models.spec import (
 )
 from tests.models.categories import in_columns
 from tests.models.encoding import encode, entries
+from tests.models.interleaving import check_interleaving
 from tests.models.reference import Reference
 from tests.models.samples import OPTIMIZERS, UPDATES, chunks, learn_all, make_rows, model_spec, state_bytes
 
@@ -313,28 +314,7 @@ NAMES = ["hashed", "batch", "window", "many-slots"]
 @settings(max_examples=20, deadline=None)
 @given(data=st.data())
 def test_any_interleaving_of_learn_undo_and_forget_is_exact(spec: ModelSpec, data: st.DataObject) -> None:
-    model, seed = Model(spec), 0
-    stack: list[tuple[Any, bytes, Rows]] = []
-    learn_all(model, encoded_rows(spec, 17, seed=99))
-    for action in data.draw(st.lists(st.sampled_from(["learn", "learn", "undo", "forget"]), max_size=25)):
-        if action == "learn":
-            seed += 1
-            rows = encoded_rows(spec, data.draw(st.integers(0, 30)), seed=seed)
-            before = state_bytes(model)
-            stack.append((model.predict_and_learn(rows).undo, before, rows))
-        elif action == "undo" and stack:
-            undo, before, rows = stack.pop()
-            after = state_bytes(model)
-            model.undo(undo)
-            assert state_bytes(model) == before
-            if data.draw(st.booleans()):  # and learn it again
-                stack.append((model.predict_and_learn(rows).undo, before, rows))
-                assert state_bytes(model) == after
-        elif action == "forget" and stack:
-            model.forget(stack.pop(0)[0])
-        fold = stack[0][1] if stack else state_bytes(model)
-        tensors = model.tensors()
-        assert b"".join(tensors[name].tobytes() for name in sorted(tensors)) == fold
+    check_interleaving(spec, encoded_rows, data)
 
 
 @pytest.mark.parametrize("spec", STATES, ids=NAMES)

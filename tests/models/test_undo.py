@@ -11,6 +11,7 @@ from models.kernels.prequential import SCALE_MAX
 from models.layout import HIST_SCALE
 from models.model import Model
 from models.spec import OptimizerSpec, UpdateSpec
+from tests.models.interleaving import check_interleaving
 from tests.models.samples import OPTIMIZERS, learn_all, make_rows, model_spec, state_bytes
 
 SPECS = [
@@ -38,29 +39,7 @@ def joined(folded):
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_interleaving_of_learn_undo_and_forget_is_exact(spec, data):
-    model, stack, seed = Model(spec), [], 0
-    learn_all(model, make_rows(spec, 17, seed=99))
-    for action in data.draw(st.lists(st.sampled_from(["learn", "learn", "undo", "forget"]), max_size=25)):
-        if action == "learn":
-            seed += 1
-            rows = make_rows(spec, data.draw(st.integers(0, 30)), seed=seed)
-            before = state_bytes(model)
-            stack.append((model.predict_and_learn(rows).undo, before, rows))
-        elif action == "undo" and stack:
-            undo, before, rows = stack.pop()
-            after = state_bytes(model)
-            model.undo(undo)
-            assert state_bytes(model) == before
-            if data.draw(st.booleans()):  # and learn it again
-                stack.append((model.predict_and_learn(rows).undo, before, rows))
-                assert state_bytes(model) == after
-        elif action == "forget" and stack:
-            view = state_bytes(model)
-            model.forget(stack.pop(0)[0])
-            assert state_bytes(model) == view
-        fold = stack[0][1] if stack else state_bytes(model)
-        tensors = model.tensors()
-        assert b"".join(tensors[name].tobytes() for name in sorted(tensors)) == fold
+    check_interleaving(spec, make_rows, data)
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=NAMES)
