@@ -5,7 +5,8 @@
     scaler       3 × d: count, mean, m2 of each numeric column
     network      a network's weights and biases, and network.STATE each, where the learner has one
     weights      C × W: coordinate i, its params from i · W on (learners); named embeddings in a network
-    STATE        C × W each: what the optimizer keeps (optimizers)
+    STATE        C × W each: what the optimizer keeps (optimizers); with normalized-adaptive a param's numbers
+                 stand side by side, the param first, so that a step has one place in memory to fetch
     categories   1 + K: weight and labels learned, and categories.COLUMN, 2^bits × (1 + sums), of each encoded
                  feature, where there are any (kernels.categories)
     histograms   2 × 2 × 10,000 (binary): scores of the first and second class, in total and recent
@@ -37,6 +38,9 @@ BLOCK = 8192
 SMALL = 4096
 """At most this many floats are copied at each batch's start."""
 
+_LINE = 64
+"""Bytes of a cache line."""
+
 # Scalars, the same in every model.
 SAMPLES, REFUSED, PENALTY, ROWS_FIRST, ROWS_END, HIST_SCALE = 0, 1, 2, 3, 4, 5
 TOTAL, RECENT = 6, 11
@@ -52,10 +56,10 @@ BINS = 10_000
 class Layout:
     """Names, offsets and shapes of the tensors of one model's state.
 
-    `tensors` is name → (offset, shape), in order, without gaps; `size` the length of S; `given` the number
-    of a row's numeric columns, `columns` that of all; `dense` the number of dense features (columns and
-    products), which is also the intercept's coordinate;
-    `coordinates` C; `outputs` K.
+    `tensors` is name → (offset, shape), in order, without gaps; `spacing` name → floats from one number to
+    the next, where that is not 1; `size` the length of S; `given` the number of a row's numeric columns,
+    `columns` that of all; `dense` the number of dense features (columns and products), which is also the
+    intercept's coordinate; `coordinates` C; `outputs` K.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -70,6 +74,7 @@ class Layout:
         self.coordinates = self.shape.always + self.hashed
         self.outputs = spec.outputs
         self.tensors: dict[str, tuple[int, tuple[int, ...]]] = {}
+        self.spacing: dict[str, int] = {}
         self.size = 0
         self.state_names = state_names(spec.optimizer)
         self.table = "embeddings" if self.shape.sizes else "weights"
@@ -90,8 +95,13 @@ class Layout:
         network_end = self.size
         if self.coordinates:
             prefix = "embeddings." if self.shape.sizes else ""
-            for name in (self.table, *(prefix + state for state in self.state_names)):
-                self._add(name, self.coordinates, self.shape.width)
+            names = (self.table, *(prefix + state for state in self.state_names))
+            add = (
+                self._add_side_by_side
+                if self._spec.optimizer.name == "normalized-adaptive"
+                else self._add_each
+            )
+            add(names, self.coordinates, self.shape.width)
         ends.append(self.size)
         if self._spec.features.encode:
             self._add("categories", 1 + self.outputs)
@@ -114,18 +124,32 @@ class Layout:
         self.tensors[name] = (self.size, shape)
         self.size += math.prod(shape)
 
+    def _add_each(self, names: tuple[str, ...], *shape: int) -> None:
+        for name in names:
+            self._add(name, *shape)
+
+    def _add_side_by_side(self, names: tuple[str, ...], *shape: int) -> None:
+        for i, name in enumerate(names):
+            self.tensors[name], self.spacing[name] = (self.size + i, shape), len(names)
+        self.size += len(names) * math.prod(shape)
+
     def offset(self, name: str) -> int:
         """Where tensor `name` begins; -1 if this model has none of that name."""
         return self.tensors[name][0] if name in self.tensors else -1
 
     def view(self, vector: Float64, name: str) -> Float64:
         """Tensor `name` as a view into a vector of the shape of S."""
+        return vector[self.place(name)].reshape(self.tensors[name][1])
+
+    def place(self, name: str) -> slice:
+        """The positions of tensor `name` in S."""
         offset, shape = self.tensors[name]
-        return vector[offset : offset + math.prod(shape)].reshape(shape)
+        spacing = self.spacing.get(name, 1)
+        return slice(offset, offset + max(0, spacing * (math.prod(shape) - 1) + 1), spacing)
 
     def zeros(self) -> Float64:
         """The state of a model that has learned nothing."""
-        vector, learner = np.zeros(self.size), self._spec.learner
+        vector, learner = _aligned(self.size, max(0, self.offset(self.table))), self._spec.learner
         vector[HIST_SCALE] = 1.0
         if self.shape.sizes:
             self.view(vector, "network")[...] = initial_network(learner, self.shape)
@@ -148,3 +172,10 @@ class Layout:
     def block_range(self, block: int) -> tuple[int, int]:
         """First and past-the-last position of a block; the last block may be short."""
         return block * BLOCK, min(self.size, (block + 1) * BLOCK)
+
+
+def _aligned(size: int, at: int) -> Float64:
+    """That many zeros, of which the one at `at` begins a cache line."""
+    vector = np.zeros(size + _LINE // 8)
+    first = (-(vector.ctypes.data + 8 * at) % _LINE) // 8
+    return vector[first : first + size]

@@ -22,7 +22,7 @@ from models.kernels.fold import (
     ROW,
     fold_rows,
 )
-from models.kernels.journal import mark_dirty, restore, restore_blocks
+from models.kernels.journal import restore, restore_blocks
 from models.kernels.judge import REASONS
 from models.kernels.plan import Batch, Scratch, make_plan
 from models.kernels.serve import serve_rows
@@ -142,10 +142,10 @@ class Model:
         self._reserve_rows(batch)
         small = self.S[: self.layout.small_end].copy()
         positions, old = self._pool.take() if keep_undo else (np.empty(0, dtype=np.int64), np.empty(0))
-        progress = np.zeros(PROGRESS, dtype=np.int64)
+        progress, changed = np.zeros(PROGRESS, dtype=np.int64), np.zeros_like(self.dirty)
         while progress[ROW] < n:
             fold_rows(
-                self.S, self.dirty, self._plan, batch, given, served.reshape(-1), learned_before,
+                self.S, changed, self._plan, batch, given, served.reshape(-1), learned_before,
                 refused_rows, codes, self._rows.stored, self._rows.base, self._scratch,
                 keep_undo, positions, old, progress,
             )  # fmt: skip
@@ -155,8 +155,9 @@ class Model:
                 used, need = int(progress[JOURNAL]), int(progress[NEED_JOURNAL])
                 positions, old = self._pool.grow(positions, old, used, need)
         undo = None
+        self.dirty |= changed
         if keep_undo:
-            undo = self._pool.wrap(small, positions, old, int(progress[JOURNAL]))
+            undo = self._pool.wrap(small, positions, old, int(progress[JOURNAL]), np.flatnonzero(changed))
             self._pending.append(undo)
         refused = [(int(refused_rows[j]), REASONS[int(codes[j])]) for j in range(int(progress[REFUSALS]))]
         return Learned(served, learned_before, refused, undo, int(self.S[SKIPPED] - skipped))
@@ -205,7 +206,8 @@ class Model:
         if not self._pending or self._pending[-1] is not undo:
             raise ValueError("undo: not the newest pending batch; undo the newer ones first")
         self._pending.pop()
-        restore(self.S, self.dirty, undo.small, undo.positions, undo.values, undo.count)
+        restore(self.S, undo.small, undo.positions, undo.values, undo.count)
+        self.dirty[undo.blocks] = 1
         self._pool.give_back(undo)
 
     def forget(self, undo: Undo) -> None:
@@ -216,7 +218,7 @@ class Model:
         if not self._pending or self._pending[0] is not undo:
             raise ValueError("forget: not the oldest pending batch; forget the older ones first")
         self._pending.popleft()
-        mark_dirty(self.dirty, len(undo.small), undo.positions, undo.count)
+        self.dirty[undo.blocks] = 1
         self._pool.give_back(undo)
 
     # State: out and in
@@ -326,7 +328,7 @@ class Model:
         # S itself where nothing is pending: a large model's weights are not copied for a few names.
         end = layout.size
         if not layout.shape.sizes and not self._plan.optimizer.drifts:
-            end = layout.offset("weights") + layout.coordinates * layout.shape.width
+            end = layout.place("weights").stop
         vector = part_before(self.S, undos, 0, end) if undos else self.S
         wanted = Wanted(self.spec, layout, names)
         values = np.empty((len(wanted.coordinates), layout.outputs))

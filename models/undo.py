@@ -20,6 +20,8 @@ class Undo:
     positions: Int64
     values: Float64
     count: int
+    blocks: Int64
+    """Those that the batch wrote to."""
 
     @property
     def rows_first(self) -> int:
@@ -56,11 +58,11 @@ class JournalPool:
         more[0][:used], more[1][:used] = positions[:used], values[:used]
         return more
 
-    def wrap(self, small: Float64, positions: Int64, values: Float64, count: int) -> Undo:
+    def wrap(self, small: Float64, positions: Int64, values: Float64, count: int, blocks: Int64) -> Undo:
         """An Undo of the first `count` entries; large arrays that are mostly empty stay here."""
         if 4 * count >= len(positions):
-            return Undo(small, positions, values, count)
-        undo = Undo(small, positions[:count].copy(), values[:count].copy(), count)
+            return Undo(small, positions, values, count, blocks)
+        undo = Undo(small, positions[:count].copy(), values[:count].copy(), count, blocks)
         self._keep(positions, values)
         return undo
 

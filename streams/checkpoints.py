@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from importlib import metadata
@@ -253,29 +252,31 @@ class Pieces:
                 "rows.coordinates": np.zeros(0, dtype=np.uint32),
                 "rows.values": np.zeros(0),
             }
-        self._of_block: dict[int, list[tuple[str, str, int, int]]] = {b: [] for b in range(layout.blocks)}
+        self._of_block: dict[int, list[tuple[str, str, slice]]] = {b: [] for b in range(layout.blocks)}
         self._of_tensor: dict[str, list[str]] = {}
-        for name, (offset, shape) in layout.tensors.items():
-            self._cut(name, offset, offset + math.prod(shape))
+        for name in layout.tensors:
+            self._cut(name)
 
-    def _cut(self, name: str, start: int, stop: int) -> None:
+    def _cut(self, name: str) -> None:
+        place = self._layout.place(name)
         parts = []
         for block in range(self._layout.blocks):
             first, last = self._layout.block_range(block)
-            if max(first, start) < min(last, stop):
-                parts.append((block, max(first, start), min(last, stop)))
+            skipped = -(-max(0, first - place.start) // place.step)  # numbers of the blocks before
+            start = place.start + skipped * place.step
+            if start < min(last, place.stop):
+                parts.append((block, slice(start - first, min(last, place.stop) - first, place.step)))
         fields = [name if len(parts) == 1 else f"{name}/{i}" for i in range(len(parts))]
         self._of_tensor[name] = fields
-        for field, (block, first, last) in zip(fields, parts, strict=True):
-            self._of_block[block].append((field, name, first, last))
+        for field, (block, part) in zip(fields, parts, strict=True):
+            self._of_block[block].append((field, name, part))
 
     def encode(self, folded: Folded) -> dict[str, bytes]:
         """Field → safetensors bytes, of the blocks and buffered rows that `folded` has."""
         fields = {}
         for block, values in folded.blocks.items():
-            base = self._layout.block_range(block)[0]
-            for field, name, start, stop in self._of_block[block]:
-                part = values[start - base : stop - base]
+            for field, name, place in self._of_block[block]:
+                part = values[place]
                 if field == name:
                     part = part.reshape(self._layout.tensors[name][1])
                 fields[field] = safetensors.numpy.save({name: np.ascontiguousarray(part)})

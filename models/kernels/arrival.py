@@ -57,8 +57,8 @@ def _judge_linear(S: Float64, plan: Plan, stored: Stored, at: int, scratch: Scra
     first, last = stored.indptr[at], stored.indptr[at + 1]
     xat = at * plan.dense
     raw_scores(
-        S, plan.table, plan.outputs, plan.dense, stored.x, xat, stored.coordinates, stored.values,
-        first, last, first, scratch.scores, 0,
+        S, plan.table, plan.spacing, plan.outputs, plan.dense, stored.x, xat, stored.coordinates,
+        stored.values, first, last, first, scratch.scores, 0,
     )  # fmt: skip
     if explodes(scratch.scores, plan.outputs):
         return BAD_SCORE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from models.kernels.jit import helper
 from models.kernels.journal import put, put_run
-from models.kernels.plan import BATCH, SAMPLE, WINDOW, Plan, Scratch, UInt8
+from models.kernels.plan import BATCH, SAMPLE, WINDOW, Plan, Scratch, UInt8, place
 from models.layout import PENALTY, ROWS_END, ROWS_FIRST
 from models.rows import Float64, Int64
 
@@ -17,11 +17,17 @@ def _commit_table(
     """Write n coordinates' numbers, new[at] and on, back to the tensor at `base`; the journal's length."""
     width, always = plan.width, plan.always * plan.width
     journal = journaling and base >= plan.small_end
-    length = put_run(S, dirty, base, new, at, always, positions, old, length, journal)
+    if plan.nag is None:
+        length = put_run(S, dirty, base, new, at, always, positions, old, length, journal)
+    else:
+        for j in range(always):
+            p = base + place(plan.nag, plan, j)
+            length = put(S, dirty, p, new[at + j], positions, old, length, journal)
     for i in range(plan.always, n):
-        p, q = base + touched[i] * width, at + i * width
+        p, q = touched[i] * width, at + i * width
         for k in range(width):
-            length = put(S, dirty, p + k, new[q + k], positions, old, length, journal)
+            to = base + place(plan.nag, plan, p + k)
+            length = put(S, dirty, to, new[q + k], positions, old, length, journal)
     return length
 
 
@@ -42,11 +48,17 @@ def commit_step(
             S, dirty, plan.table_states[s], scratch.state, s * room + size, plan, scratch.touched, n,
             positions, old, length, journaling,
         )  # fmt: skip
+    commit_clock(S, plan, scratch)
+    return length
+
+
+@helper
+def commit_clock(S: Float64, plan: Plan, scratch: Scratch) -> None:
+    """Write the penalty and the optimizer's clock after a step back."""
     S[PENALTY] = scratch.penalty[0]
     if plan.clock >= 0:
         for j in range(scratch.clock.size):
             S[plan.clock + j] = scratch.clock[j]
-    return length
 
 
 @helper

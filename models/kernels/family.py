@@ -5,7 +5,7 @@ the gradient. A further family has a branch in each function.
 from __future__ import annotations
 
 from models.kernels.jit import Mark, helper, part
-from models.kernels.plan import Batch, Plan, Scratch, Stored
+from models.kernels.plan import Batch, Plan, Scratch, Stored, place
 from models.learners import factorization as machine
 from models.learners import linear, mlp
 from models.optimizers.catch_up import param_now
@@ -15,11 +15,11 @@ from models.scaling import multiply, scale
 
 
 @helper
-def param(lazy: Mark, S: Float64, plan: Plan, j: int) -> float:
+def param(lazy: Mark, nag: Mark, S: Float64, plan: Plan, j: int) -> float:
     """The j-th param of the table, as it is after all steps so far."""
     if lazy is not None and plan.optimizer.drifts:
         return param_now(plan.optimizer, S, plan.table_states, j, plan.table + j)
-    value: float = S[plan.table + j]
+    value: float = S[plan.table + place(nag, plan, j)]
     return value
 
 
@@ -28,21 +28,22 @@ def taken(nag: Mark, S: Float64, plan: Plan, j: int, x: float) -> float:
     """A feature's value as the prediction takes it, for the j-th param of the table."""
     if nag is None:
         return x
-    return bounded(plan.optimizer, x, S[plan.table_states[1] + j])
+    return bounded(plan.optimizer, x, S[plan.table_states[1] + place(nag, plan, j)])
 
 
 @helper
 def _served_linear(S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, out: Float64, at: int) -> None:
-    outputs, base = plan.outputs, plan.table
+    outputs = plan.outputs
     for k in range(outputs):
-        s = S[base + plan.dense * outputs + k]
+        s = param(None, plan.nag, S, plan, plan.dense * outputs + k)
         for j in range(plan.dense):
-            s += S[base + j * outputs + k] * taken(plan.nag, S, plan, j * outputs + k, z[j])
+            p = j * outputs + k
+            s += param(None, plan.nag, S, plan, p) * taken(plan.nag, S, plan, p, z[j])
         for e in range(batch.indptr[i], batch.indptr[i + 1]):
             c = batch.scaled_by[e]
             value = batch.values[e] * z[c] if c >= 0 else batch.values[e]
-            j = (plan.always + (batch.indices[e] & plan.mask)) * outputs + k
-            s += param(plan.lazy, S, plan, j) * taken(plan.nag, S, plan, j, value)
+            p = (plan.always + (batch.indices[e] & plan.mask)) * outputs + k
+            s += param(plan.lazy, plan.nag, S, plan, p) * taken(plan.nag, S, plan, p, value)
         out[at + k] = s
 
 
@@ -63,7 +64,7 @@ def _served_fm(
         p = (plan.always + (batch.indices[e] & plan.mask)) * width
         if plan.optimizer.drifts:
             for j in range(width):  # behind the sums, for take_feature to read
-                units[2 * count + j] = param(plan.lazy, S, plan, p + j)
+                units[2 * count + j] = param(plan.lazy, None, S, plan, p + j)
             machine.take_feature(units, 2 * count, x, outputs, factors, units, out, at)
         else:
             machine.take_feature(S, plan.table + p, x, outputs, factors, units, out, at)
@@ -85,7 +86,7 @@ def _served_mlp(
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
         p = (batch.indices[e] & plan.mask) * width
         for k in range(width):
-            units[dense + k] += param(plan.lazy, S, plan, p + k) * x
+            units[dense + k] += param(plan.lazy, None, S, plan, p + k) * x
     mlp.forward(S, plan.network, plan.sizes, plan.activation, units, slopes, out, at)
 
 
@@ -127,7 +128,7 @@ def stored_scores(
         )
     else:
         linear.raw_scores(
-            scratch.w, 0, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
+            scratch.w, 0, 1, plan.outputs, dense, stored.x, i * dense, scratch.entry_slots, stored.values,
             first, last, first - origin, scratch.scores, 0,
         )  # fmt: skip
 

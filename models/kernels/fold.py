@@ -6,17 +6,18 @@ here: when a row may need more than there is, the kernel returns, the caller gro
 
 from __future__ import annotations
 
+from models.kernels.alone import journaled, step_alone, steps_alone
 from models.kernels.arrival import prepare
 from models.kernels.categories import count_categories, write_columns
-from models.kernels.commit import commit_rows, commit_step
-from models.kernels.gather import gather
-from models.kernels.jit import entry_point, helper
+from models.kernels.commit import commit_clock, commit_rows, commit_step
+from models.kernels.gather import fetch, gather
+from models.kernels.jit import Mark, entry_point, helper
 from models.kernels.journal import put_run
 from models.kernels.judge import ACCEPTED
 from models.kernels.plan import BATCH, SAMPLE, STRUCTS, WINDOW, Batch, Plan, Scratch, Stored, UInt8
 from models.kernels.prequential import observe
 from models.kernels.serve import serve
-from models.kernels.step import take_steps
+from models.kernels.step import current_rate, take_steps
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SKIPPED
 from models.rows import Float64, Int64
 
@@ -50,19 +51,20 @@ def _needs_more(
 ) -> bool:
     """Whether a row whose step spans `entries` may need more memory; if so, `progress` says how much.
 
-    Bounds: every entry a coordinate of its own (never more than there are), params and the optimizer's
-    numbers, those of its categories, and all recent bins scaled down.
+    Bounds: every entry a coordinate of its own (never more than there are, but for a step on a row alone),
+    params and the optimizer's numbers, those of its categories, and all recent bins scaled down.
     """
+    alone = steps_alone(plan.nag, plan)
     slots, more = 0, False
     if (
         due or plan.fm is not None or plan.net is not None
     ):  # these are judged by their gradient when they arrive
-        slots = plan.always + min(entries, plan.mask + 1)
+        slots = plan.always + (entries if alone else min(entries, plan.mask + 1))
         if slots > scratch.touched.size:
             progress[NEED_SLOTS], more = slots, True
         if entries > scratch.entry_slots.size:
             progress[NEED_ENTRIES], more = entries, True
-    if journaling:
+    if journaling or alone:
         numbers = (1 + plan.optimizer.states) * slots * plan.width
         numbers += plan.categories.numbers
         bound = progress[JOURNAL] + numbers + 3 * plan.columns + 2 * BINS + 2
@@ -77,6 +79,28 @@ def _weight(stored: Stored, start: int, stop: int) -> float:
     for i in range(start, stop):
         total += stored.weights[i]
     return total
+
+
+@helper
+def _step(
+    nag: Mark, S: Float64, dirty: UInt8, plan: Plan, stored: Stored, start: int, at: int, scratch: Scratch,
+    positions: Int64, old: Float64, length: int, journaling: bool,
+) -> tuple[int, int]:  # fmt: skip
+    """Step on stored rows `start` to `at`, in S if ACCEPTED; that or the reason, the journal's new length."""
+    if nag is not None and steps_alone(nag, plan):
+        rate = current_rate(plan.lazy, plan.optimizer, S, scratch.clock)
+        reason = step_alone(S, dirty, plan, stored, at, scratch, rate, positions, old, length)
+        if reason != ACCEPTED:
+            return reason, length
+        commit_clock(S, plan, scratch)
+        if journaling and plan.table >= plan.small_end:
+            length += journaled(plan, plan.always + stored.indptr[at + 1] - stored.indptr[at])
+        return ACCEPTED, length
+    n = gather(S, plan, stored, start, at + 1, scratch, False)
+    reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
+    if reason == ACCEPTED:
+        length = commit_step(S, dirty, plan, scratch, n, positions, old, length, journaling)
+    return reason, length
 
 
 @entry_point(*STRUCTS, Batch, Stored, Scratch)
@@ -113,6 +137,7 @@ def fold_rows(
         entries = stored.indptr[at] - stored.indptr[start] + batch.indptr[i + 1] - batch.indptr[i]
         if _needs_more(plan, entries, due, scratch, positions.size, journaling, progress):
             return
+        fetch(S, plan, batch, i + 1)
         learned_before[i] = int(S[SAMPLES])
         write_columns(plan.coded, S, plan, batch, i, scratch.columns)
         if not given:
@@ -132,10 +157,12 @@ def fold_rows(
             )  # fmt: skip
             continue
         reason = prepare(S, plan, batch, i, stored, at, scratch)
-        stepped, n = False, 0
+        stepped, length = False, progress[JOURNAL]
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
-            stepped, n = True, gather(S, plan, stored, start, at + 1, scratch, False)
-            reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
+            stepped = True
+            reason, length = _step(
+                plan.nag, S, dirty, plan, stored, start, at, scratch, positions, old, length, journaling
+            )
         if reason != ACCEPTED:
             refused_rows[progress[REFUSALS]] = i
             refused_codes[progress[REFUSALS]] = reason
@@ -146,9 +173,6 @@ def fold_rows(
                 S[ROWS_FIRST] = S[ROWS_END]
             continue
 
-        length = progress[JOURNAL]
-        if stepped:
-            length = commit_step(S, dirty, plan, scratch, n, positions, old, length, journaling)
         length = put_run(
             S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, positions, old, length,
             journaling and plan.scaler >= plan.small_end,

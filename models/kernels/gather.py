@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.kernels.jit import Mark, helper
-from models.kernels.plan import Plan, Scratch, Stored
+from models.kernels.jit import Mark, helper, prefetch
+from models.kernels.plan import Batch, Plan, Scratch, Stored, place
 from models.optimizers.catch_up import DECAYED, STEPS, catch_up
 from models.rows import Float64, Int64
 
@@ -61,12 +61,25 @@ def _copy(
         out[at + j] = S[network + j]
     at += size
     for j in range(plan.always * width):
-        out[at + j] = S[table + j]
+        out[at + j] = S[table + place(plan.nag, plan, j)]
     if width == 1:
         for i in range(plan.always, n):
-            out[at + i] = S[table + touched[i]]
+            out[at + i] = S[table + place(plan.nag, plan, touched[i])]
         return
     for i in range(plan.always, n):
-        p, q = table + touched[i] * width, at + i * width
+        p, q = touched[i] * width, at + i * width
         for k in range(width):
-            out[q + k] = S[p + k]
+            out[q + k] = S[table + place(plan.nag, plan, p + k)]
+
+
+@helper
+def fetch(S: Float64, plan: Plan, batch: Batch, i: int) -> None:
+    """Begin to load what row i will touch: of a large table each coordinate is a wait for the memory."""
+    if i >= batch.labels.size:
+        return
+    for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        j = (plan.always + (batch.indices[e] & plan.mask)) * plan.width
+        prefetch(S, plan.table + place(plan.nag, plan, j))
+        if plan.nag is None:
+            for s in range(plan.optimizer.states):
+                prefetch(S, plan.table_states[s] + j)

@@ -13,6 +13,9 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic
 
 Mark = int | None
 """1, or None where a model does without something. To numba None is a type of its own: what stands behind
@@ -87,3 +90,19 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
             _collect(value.py_func, parts)
         elif isinstance(value, int | float | str | tuple):
             parts[f"{name}: {reached}"] = repr(value)
+
+
+@intrinsic  # type: ignore[misc]
+def prefetch(_context: Any, array: Any, position: Any) -> Any:
+    """Have the processor fetch array[position] to be written soon, without waiting for it; changes nothing."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        pointer = builder.bitcast(builder.gep(data, [arguments[1]]), ir.IntType(8).as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+        builder.call(function, [pointer, number(1), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, position), generate

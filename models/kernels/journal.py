@@ -52,22 +52,13 @@ def put_run(
     return n
 
 
-@helper
-def _mark_small(dirty: UInt8, small: int) -> None:
-    for block in range(((small - 1) >> BLOCK_SHIFT) + 1):
-        dirty[block] = 1
-
-
 @entry_point()
-def restore(S: Float64, dirty: UInt8, small: Float64, positions: Int64, old: Float64, n: int) -> None:
+def restore(S: Float64, small: Float64, positions: Int64, old: Float64, n: int) -> None:
     """Take n journaled writes back, last first, and then the small part."""
     for e in range(n - 1, -1, -1):
-        p = positions[e]
-        S[p] = old[e]
-        dirty[p >> BLOCK_SHIFT] = 1
+        S[positions[e]] = old[e]
     for j in range(small.size):
         S[j] = small[j]
-    _mark_small(dirty, small.size)
 
 
 @entry_point()
@@ -98,11 +89,3 @@ def restore_blocks(
         if places[block] >= 0:
             for j in range(start, min(small.size, start + mask + 1)):
                 out[places[block] + j - start] = small[j]
-
-
-@entry_point()
-def mark_dirty(dirty: UInt8, small: int, positions: Int64, n: int) -> None:
-    """Set the flags of the blocks that n journaled writes and the small part S[:small] fall into."""
-    _mark_small(dirty, small)
-    for e in range(n):
-        dirty[positions[e] >> BLOCK_SHIFT] = 1

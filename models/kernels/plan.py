@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from models.kernels.jit import Mark
+from models.kernels.jit import Mark, helper
 from models.layout import Layout
 from models.learners.mlp import ACTIVATIONS
 from models.losses import IN_UNITS_OF_THE_LABEL, TASKS, Loss, make_loss
@@ -73,12 +73,19 @@ class Plan(NamedTuple):
     network_states: Int64  # (states,)
     table: int  # params of the coordinates
     table_states: Int64  # (states,)
+    spacing: int  # floats from one number of the table's tensors to the next
     histograms: int
     recent_histograms: int
     tolerance: float
     standard: UInt8  # (d,) how each column is scaled: models.scaling
     pairs: Int64  # (2 P,) the columns of each product
     free: Int64  # pairs (start, stop) of compact params that penalties leave alone
+
+
+@helper
+def place(nag: Mark, plan: Plan, j: int) -> int:
+    """Where number j of one of the table's tensors stands, from its first on."""
+    return j if nag is None else j * plan.spacing
 
 
 STRUCTS = (Plan, Loss, Optimizer, Schedule, Categories)
@@ -227,6 +234,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         network_states=np.array(layout.states(network=True), dtype=np.int64),
         table=layout.offset(layout.table),
         table_states=np.array(layout.states(network=False), dtype=np.int64),
+        spacing=layout.spacing.get(layout.table, 1),
         histograms=layout.offset("histograms"),
         recent_histograms=layout.offset("recent_histograms"),
         tolerance=float(update.tolerance),

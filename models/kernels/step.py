@@ -11,7 +11,7 @@ import math
 from models.kernels.family import add_gradient, stored_scores
 from models.kernels.jit import Mark, helper, part
 from models.kernels.judge import ACCEPTED, BAD_GRADIENT, BAD_PARAMS, BAD_SCORE, explodes, explodes_from
-from models.kernels.normalized_rows import meet_rows, normalized_row
+from models.kernels.normalized_rows import meet_rows
 from models.kernels.plan import SAMPLE, WINDOW, Plan, Scratch, Stored
 from models.layout import PENALTY, SAMPLES
 from models.losses import to_derivative
@@ -79,7 +79,7 @@ def _clip(o: Optimizer, g: Float64, size: int) -> None:
 
 
 @helper
-def _rate(lazy: Mark, o: Optimizer, S: Float64, clock: Float64) -> float:
+def current_rate(lazy: Mark, o: Optimizer, S: Float64, clock: Float64) -> float:
     """α_t; t counts samples, or steps where the optimizer makes up for missed ones (models.schedules)."""
     if o.constant:
         return o.schedule.rate
@@ -99,27 +99,9 @@ def _params_explode(w: Float64, state: Float64, states: int, size: int, u: float
 
 
 @helper
-def _takes_one_row(plan: Plan) -> bool:
-    """Whether an update is one step on one row, by whatever name."""
-    return plan.block_rows == 1 and plan.steps == 1 and not (plan.update == WINDOW and plan.tolerance > 0.0)
-
-
-@helper
-def _begin(nag: Mark, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> bool:
-    """Take the rows into normalized adaptive steps; whether they are one row, which steps by itself."""
-    if nag is None:
-        return False
-    if plan.outputs == 1 and _takes_one_row(plan):
-        return True
-    meet_rows(plan, stored, start, stop, scratch)
-    return False
-
-
-@helper
-def _row(nag: Mark, plan: Plan, stored: Stored, i: int, scratch: Scratch, n: int, rate: float) -> int:
-    if nag is None:
-        return ACCEPTED
-    return normalized_row(plan, stored, i, scratch, n, rate)
+def _meet(nag: Mark, plan: Plan, stored: Stored, start: int, stop: int, scratch: Scratch) -> None:
+    if nag is not None:
+        meet_rows(plan, stored, start, stop, scratch)
 
 
 @helper
@@ -145,32 +127,19 @@ def take_steps(
     o, room = plan.optimizer, scratch.w.size
     size = plan.network_size + n * plan.width
     u = S[PENALTY]
-    alone = _begin(plan.nag, plan, stored, start, stop, scratch)
+    _meet(plan.nag, plan, stored, start, stop, scratch)
     for _ in range(plan.steps):
-        rate = _rate(plan.lazy, o, S, scratch.clock)
-        if alone:
-            reason = _row(plan.nag, plan, stored, start, scratch, n, rate)
-        else:
-            reason = gradient(plan, stored, start, stop, scratch, size)
+        rate = current_rate(plan.lazy, o, S, scratch.clock)
+        reason = gradient(plan, stored, start, stop, scratch, size)
         if reason != ACCEPTED:
             return reason
         if plan.update == WINDOW and norm(scratch.g, size) < plan.tolerance:
             break
         _tick(plan.lazy, o, scratch.clock, rate)
-        if not alone:
-            optimize(
-                plan.lazy,
-                plan.nag,
-                o,
-                plan.free,
-                scratch.w,
-                scratch.state,
-                room,
-                scratch.g,
-                size,
-                rate,
-                scratch.clock,
-            )
+        optimize(
+            plan.lazy, plan.nag, o, plan.free, scratch.w, scratch.state, room, scratch.g, size, rate,
+            scratch.clock,
+        )  # fmt: skip
         if o.penalised >= 0:
             u += rate * o.l1
             penalise(plan.free, scratch.w, scratch.state, o.penalised * room, size, u)

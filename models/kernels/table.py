@@ -15,6 +15,6 @@ def read_table(S: Float64, plan: Plan, coordinates: Int64, out: Float64) -> None
         for k in range(plan.outputs):
             j = coordinates[i] * plan.width + k
             if coordinates[i] < plan.always:
-                out[i * plan.outputs + k] = S[plan.table + j]
+                out[i * plan.outputs + k] = param(None, plan.nag, S, plan, j)
             else:
-                out[i * plan.outputs + k] = param(plan.lazy, S, plan, j)
+                out[i * plan.outputs + k] = param(plan.lazy, plan.nag, S, plan, j)

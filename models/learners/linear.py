@@ -15,6 +15,7 @@ from models.rows import Float64, UInt32
 def raw_scores(
     params: Float64,
     base: int,
+    spacing: int,
     outputs: int,
     dense: int,
     x: Float64,
@@ -29,27 +30,27 @@ def raw_scores(
 ) -> None:
     """Write the K raw scores of a row to out[at : at + K].
 
-    The weight of coordinate i and output k is params[base + i K + k]; the coordinate of the row's first
-    entry is coordinates[entries].
+    The weight of coordinate i and output k is params[base + spacing (i K + k)]; the coordinate of the row's
+    first entry is coordinates[entries].
     """
     shift = entries - first
     if outputs == 1:
-        s = params[base + dense]
+        s = params[base + spacing * dense]
         for j in range(dense):
-            s += params[base + j] * x[xat + j]
+            s += params[base + spacing * j] * x[xat + j]
         for e in range(first, last):
-            s += params[base + coordinates[e + shift]] * values[e]
+            s += params[base + spacing * coordinates[e + shift]] * values[e]
         out[at] = s
         return
     for k in range(outputs):
-        out[at + k] = params[base + dense * outputs + k]
+        out[at + k] = params[base + spacing * (dense * outputs + k)]
     for j in range(dense):
         for k in range(outputs):
-            out[at + k] += params[base + j * outputs + k] * x[xat + j]
+            out[at + k] += params[base + spacing * (j * outputs + k)] * x[xat + j]
     for e in range(first, last):
-        p = base + coordinates[e + shift] * outputs
+        p = coordinates[e + shift] * outputs
         for k in range(outputs):
-            out[at + k] += params[p + k] * values[e]
+            out[at + k] += params[base + spacing * (p + k)] * values[e]
 
 
 @helper

@@ -6,7 +6,7 @@ For each feature x_i of a sample, in this order (Ross, Mineiro & Langford, Norma
     s_i ← the size of x_i so far, by `norm`
     p = Σ θ_i x_i,    N ← N + h Σ x_i² / s_i²,  t ← t + h
     G_i ← G_i + h r² x_i²
-    θ_i ← θ_i - η ρ √(t / N) r h x_i / (s_i √G_i)
+    θ_i ← θ_i - η ρ √(t / N) r h x_i / (s_i √(G_i + s_i² D))
 
     max   if |x_i| > s_i:  θ_i ← θ_i s_i / |x_i|,  s_i ← |x_i|     their NAG, algorithm 3: the largest value
     rms   if |x_i| > 10 s_i:  x_i is taken as ±10 s_i, and θ_i ← θ_i s_i before / s_i after
@@ -14,19 +14,22 @@ For each feature x_i of a sample, in this order (Ross, Mineiro & Langford, Norma
                                                                     were there: no outlier stops a feature
                                                                     from learning, or a model from predicting
 
+D is 0 with "max", as in the paper: each feature's first steps are as long as they can be, whatever its first
+samples say. With "rms" it is 50 G_0 / t, G_0 the intercept's: as if each feature had been in 50 samples
+before, with gradients as long as those of all samples are on average. What is seldom there moves little.
+
 ρ is 1, but with "rms" and a loss in units of the label (squared, absolute, huber, quantile): there it is the
 root mean square of p - y so far, so that labels need no scaling either.
 
-Where all |x_i| are 1, as those of categories are, both are the same. A prediction takes x_i as the step does:
-at most 10 s_i, or s_i with "max", once anything was seen. Gradients of batches, windows and several classes
-take x_i as it is.
+A prediction takes x_i as the step does: at most 10 s_i, or s_i with "max", once anything was seen. Gradients
+of batches, windows and several classes take x_i as it is.
 
 With one output and steps on single samples the last line is taken importance-aware
-(optimizers/importance.py): the step moves the score by Q = ρ √(t / N) Σ x_i² / (s_i √G_i), and the importance
-is η h. Otherwise (several classes; batches and windows) the last two lines are taken as they stand, over the
-sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 2 by default, 1 with several
-classes. With "max" and η = 0.5 that is what Vowpal Wabbit does by default, but that it predicts before it
-rescales.
+(optimizers/importance.py): the step moves the score by Q = ρ √(t / N) Σ x_i² / (s_i √(G_i + s_i² D)), and
+the importance is η h. Otherwise (several classes; batches and windows) the last two lines are taken as they
+stand, over the sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 2 by default, 1
+with several classes. With "max" and η = 0.5 that is what Vowpal Wabbit does by default, but that it predicts
+before it rescales.
 """
 
 from __future__ import annotations
@@ -34,49 +37,69 @@ from __future__ import annotations
 import math
 
 from models.kernels.jit import helper, part
-from models.losses import Loss, derivative
 from models.optimizers.catch_up import ERRORS, NORM, WEIGHT, Optimizer
-from models.optimizers.importance import importance_step
 from models.rows import Float64
 
 FAR = 10.0
 """Values are taken as at most so many times their root mean square."""
+PRIOR = 50.0
+"""Samples that a feature counts as having been in before it was in any."""
 ROUGHLY_ZERO = 1e-150
 """Values below are taken as no feature: their squares would be denormal."""
 
 
 @helper
-def meet(o: Optimizer, x: float, outputs: int, w: Float64, state: Float64, room: int, at: int) -> float:
-    """Take the value x of the coordinate whose params are w[at : at + outputs] into s; (x / s)²."""
+def meet(
+    o: Optimizer, x: float, outputs: int, w: Float64, at: int, state: Float64, sizes: int, counts: int
+) -> float:
+    """Take the value x of the coordinate whose params are w[at : at + outputs] into s; (x / s)².
+
+    Its s (with "rms" s²) stand at state[sizes] and on, and with "rms" its c at state[counts] and on.
+    """
     size = abs(x)
     if size < ROUGHLY_ZERO:
         return 0.0
     if o.rms:
-        before: float = state[room + at]
-        near, count = within(x, before), state[2 * room + at] + 1.0
-        square = before + (near * near - before) / count
+        before: float = state[sizes]
+        near, count = within(x, before), state[counts] + 1.0
+        square, share = before, 1.0
+        if near * near != before:  # a category's values are all 1
+            square = before + (near * near - before) / count
+            share = near * near / square
         for k in range(outputs):
             if near != x:
                 w[at + k] *= math.sqrt(before / square)
-            state[room + at + k] = square
-            state[2 * room + at + k] = count
-        share: float = near * near / square
+            state[sizes + k] = square
+            state[counts + k] = count
         return share
-    largest: float = state[room + at]
+    largest: float = state[sizes]
     if size > largest:
         for k in range(outputs):
             w[at + k] *= largest / size
-            state[room + at + k] = size
+            state[sizes + k] = size
         return 1.0
     ratio = size / largest
     return ratio * ratio
 
 
 @helper
-def spread(o: Optimizer, state: Float64, room: int, j: int) -> float:
-    """s √G of param j."""
-    s: float = math.sqrt(state[room + j]) if o.rms else state[room + j]
-    return s * math.sqrt(state[j])
+def prior(o: Optimizer, G: float, clock: Float64) -> float:
+    """D, where G is that of the intercept."""
+    return PRIOR * (G / clock[WEIGHT]) if o.rms else 0.0
+
+
+@helper
+def spread(o: Optimizer, G: float, size: float, prior: float) -> float:
+    """s √(G + s² D); `size` is s, with "rms" s²."""
+    if o.rms:
+        return math.sqrt(size) * math.sqrt(G + size * prior)
+    return size * math.sqrt(G)
+
+
+@helper
+def near(o: Optimizer, x: float, size: float) -> float:
+    """x as a step takes it, with `size` the state's s or s² before it."""
+    return within(x, size) if o.rms else x
 
 
 @helper
@@ -114,47 +137,17 @@ def multiplier(o: Optimizer, clock: Float64) -> float:
 
 
 @part
-def normalized_sample(
-    o: Optimizer, loss: Loss, x: Float64, w: Float64, state: Float64, room: int, size: int,
-    label: float, weight: float, rate: float, clock: Float64,
-) -> float:  # fmt: skip
-    """One importance-aware step with one output; the raw score p, NaN for the caller to refuse.
-
-    x (size,) is the sample in compact positions, zero where it has none; it is left as it was taken.
-    """
-    norm, p = 0.0, 0.0
-    for j in range(size):
-        near = within(x[j], state[room + j]) if o.rms else x[j]
-        norm += meet(o, x[j], 1, w, state, room, j)
-        x[j] = near
-        p += w[j] * near
-    clock[NORM] += weight * norm
-    clock[WEIGHT] += weight
-    take_error(o, p, label, weight, clock)
-    slope = derivative(loss, p, label)
-    squared = weight * slope * slope
-    q = 0.0
-    for j in range(size):
-        total = state[j] + squared * (x[j] * x[j])
-        state[j] = total
-        if total > 0.0 and abs(x[j]) >= ROUGHLY_ZERO:
-            q += x[j] * x[j] / spread(o, state, room, j)
-    scale = multiplier(o, clock)
-    s = importance_step(loss, p, label, rate * weight, scale * q) * scale
-    for j in range(size):
-        if state[j] > 0.0 and abs(x[j]) >= ROUGHLY_ZERO:
-            w[j] -= s * x[j] / spread(o, state, room, j)
-    return p
-
-
-@part
 def normalized_step(
-    o: Optimizer, w: Float64, state: Float64, room: int, g: Float64, size: int, rate: float, clock: Float64
-) -> None:
-    """One plain step over a gradient g, after `meet` of all features."""
+    o: Optimizer, intercept: int, outputs: int, w: Float64, state: Float64, room: int, g: Float64, size: int,
+    rate: float, clock: Float64,
+) -> None:  # fmt: skip
+    """One plain step over a gradient g, after `meet` of all features; the intercept's params come in it."""
     scale = rate * multiplier(o, clock)
-    for j in range(size):
-        total = state[j] + g[j] * g[j]
-        state[j] = total
-        if total > 0.0 and state[room + j] > 0.0:
-            w[j] -= scale * g[j] / spread(o, state, room, j)
+    for k in range(outputs):
+        own = g[intercept + k]
+        shared = prior(o, state[intercept + k] + own * own, clock)
+        for j in range(k, size, outputs):
+            total = state[j] + g[j] * g[j]
+            state[j] = total
+            if total > 0.0 and state[room + j] > 0.0:
+                w[j] -= scale * g[j] / spread(o, total, state[room + j], shared)

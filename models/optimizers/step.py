@@ -72,7 +72,7 @@ def optimize(
 ) -> None:  # fmt: skip
     """One step over g; L1 comes after it (`penalise`)."""
     if nag is not None:
-        normalized_step(o, w, state, room, g, size, rate, clock)
+        normalized_step(o, free[0], free[1] - free[0], w, state, room, g, size, rate, clock)
     elif lazy is not None:
         _optimize_lazily(o, free, w, state, room, g, size, rate, clock)
     elif o.code == SGD:

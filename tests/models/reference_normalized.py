@@ -76,12 +76,12 @@ class NormalizedReference(Reference):
         return x
 
     def own_rates(self) -> np.ndarray:
-        """(C, K) √(t / N) / (s √G); 0 where there was no gradient yet."""
-        divisor = self.s[:, None] * np.sqrt(self.G)
+        """(C, K) ρ √(t / N) / (s √(G + s² D)); 0 where there was no gradient yet."""
+        prior = 50 * self.G[self.dense] / self.t if self.rms else np.zeros(self.G.shape[1])
+        divisor = self.s[:, None] * np.sqrt(self.G + np.outer(self.s**2, prior))
         rho = np.sqrt(self.errors / self.t) if self.by_error else 1.0
-        return np.divide(
-            rho * np.sqrt(self.t / self.N), divisor, out=np.zeros_like(divisor), where=divisor > 0
-        )
+        rate = rho * np.sqrt(self.t / self.N)
+        return np.divide(rate, divisor, out=np.zeros_like(divisor), where=(self.G > 0) & (divisor > 0))
 
     def step(self, rows: list[Row], mean: bool) -> bool:
         rows = [row for row in rows if row[3] > 0]

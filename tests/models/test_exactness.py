@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models.kernels.fold import fold_rows
-from models.kernels.journal import mark_dirty, restore, restore_blocks, restore_part
+from models.kernels.journal import restore, restore_blocks, restore_part
 from models.kernels.serve import serve_rows
 from models.kernels.table import read_table
 from models.model import Model
@@ -95,7 +95,7 @@ def test_the_self_test_is_the_same_each_time():
 )
 def test_warming_up_compiles_all_that_a_model_then_calls(spec):
     warm_up(spec)
-    kernels = (fold_rows, serve_rows, read_table, restore, restore_part, restore_blocks, mark_dirty)
+    kernels = (fold_rows, serve_rows, read_table, restore, restore_part, restore_blocks)
     compiled = [len(kernel.signatures) for kernel in kernels]
     model = Model(spec)
     first, second = (model.predict_and_learn(make_rows(spec, 5, seed=s)).undo for s in (1, 2))
