@@ -24,7 +24,11 @@ lint: setup
 
 test: setup lint
 	$(BIN)/python -m tests.compile_kernels
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+
+# Tests that need no servers of their own run on all cores at once, the others one after the other.
+SIDE_BY_SIDE := tests/models tests/infra tests/streams tests/benchmarks
 
 # The fault table of tests/consistency with all its seeds, on real servers: half an hour; `make test` has a short form.
 # One row alone: make consistency ROW=zombie

@@ -141,24 +141,26 @@ class Model:
         batch = self._batch(rows)
         self._reserve_rows(batch)
         small = self.S[: self.layout.small_end].copy()
-        positions, old = self._pool.take() if keep_undo else (np.empty(0, dtype=np.int64), np.empty(0))
+        journal = self._pool.take()
         progress, changed = np.zeros(PROGRESS, dtype=np.int64), np.zeros_like(self.dirty)
         while progress[ROW] < n:
             fold_rows(
                 self.S, changed, self._plan, batch, given, served.reshape(-1), learned_before,
                 refused_rows, codes, self._rows.stored, self._rows.base, self._scratch,
-                keep_undo, positions, old, progress,
+                keep_undo, journal, progress,
             )  # fmt: skip
             if progress[NEED_SLOTS] or progress[NEED_ENTRIES]:
                 self._grow_scratch(int(progress[NEED_SLOTS]), int(progress[NEED_ENTRIES]))
             if progress[NEED_JOURNAL]:
                 used, need = int(progress[JOURNAL]), int(progress[NEED_JOURNAL])
-                positions, old = self._pool.grow(positions, old, used, need)
+                journal = self._pool.grow(journal, used, need)
         undo = None
         self.dirty |= changed
         if keep_undo:
-            undo = self._pool.wrap(small, positions, old, int(progress[JOURNAL]), np.flatnonzero(changed))
+            undo = self._pool.wrap(small, journal, int(progress[JOURNAL]), np.flatnonzero(changed))
             self._pending.append(undo)
+        else:
+            self._pool.keep(journal)
         refused = [(int(refused_rows[j]), REASONS[int(codes[j])]) for j in range(int(progress[REFUSALS]))]
         return Learned(served, learned_before, refused, undo, int(self.S[SKIPPED] - skipped))
 
@@ -206,7 +208,7 @@ class Model:
         if not self._pending or self._pending[-1] is not undo:
             raise ValueError("undo: not the newest pending batch; undo the newer ones first")
         self._pending.pop()
-        restore(self.S, undo.small, undo.positions, undo.values, undo.count)
+        restore(self.S, undo.small, undo.journal, undo.length)
         self.dirty[undo.blocks] = 1
         self._pool.give_back(undo)
 
@@ -237,7 +239,7 @@ class Model:
             result[block][:] = self.S[start:stop]
             place += stop - start
         for undo in reversed(undos):
-            restore_blocks(out, places, undo.small, undo.positions, undo.values, undo.count)
+            restore_blocks(out, places, undo.small, undo.journal, undo.length)
         first, end = self.S[ROWS_FIRST], self.S[ROWS_END]
         if undos:
             first, end = undos[0].rows_first, undos[0].rows_end

@@ -14,12 +14,11 @@ from models.rows import Float64, Int64
 
 @dataclass(slots=True, eq=False)
 class Undo:
-    """S[:small_end] before a batch, and the first `count` journaled (position, old value) behind it."""
+    """S[:small_end] before a batch, and the journal of what it wrote behind that."""
 
     small: Float64
-    positions: Int64
-    values: Float64
-    count: int
+    journal: Float64
+    length: int
     blocks: Int64
     """Those that the batch wrote to."""
 
@@ -36,7 +35,7 @@ class Undo:
     @property
     def nbytes(self) -> int:
         """Memory held."""
-        return self.small.nbytes + self.positions.nbytes + self.values.nbytes
+        return self.small.nbytes + self.journal.nbytes
 
 
 class JournalPool:
@@ -45,35 +44,34 @@ class JournalPool:
     _SPARE = 4
 
     def __init__(self) -> None:
-        self._spare: list[tuple[Int64, Float64]] = []
+        self._spare: list[Float64] = []
 
-    def take(self) -> tuple[Int64, Float64]:
-        """Arrays to journal into; may be empty."""
-        return self._spare.pop() if self._spare else (np.empty(0, dtype=np.int64), np.empty(0))
+    def take(self) -> Float64:
+        """An array to journal into; may be empty."""
+        return self._spare.pop() if self._spare else np.empty(0)
 
-    def grow(self, positions: Int64, values: Float64, used: int, need: int) -> tuple[Int64, Float64]:
-        """Arrays of at least `need` that begin with the `used` entries of the given ones."""
-        room = max(need, 2 * len(positions), 65_536)
-        more = np.empty(room, dtype=np.int64), np.empty(room)
-        more[0][:used], more[1][:used] = positions[:used], values[:used]
+    def grow(self, journal: Float64, used: int, need: int) -> Float64:
+        """An array of at least `need` that begins with the `used` first numbers of the given one."""
+        more = np.empty(max(need, 2 * len(journal), 65_536))
+        more[:used] = journal[:used]
         return more
 
-    def wrap(self, small: Float64, positions: Int64, values: Float64, count: int, blocks: Int64) -> Undo:
-        """An Undo of the first `count` entries; large arrays that are mostly empty stay here."""
-        if 4 * count >= len(positions):
-            return Undo(small, positions, values, count, blocks)
-        undo = Undo(small, positions[:count].copy(), values[:count].copy(), count, blocks)
-        self._keep(positions, values)
-        return undo
+    def wrap(self, small: Float64, journal: Float64, length: int, blocks: Int64) -> Undo:
+        """An Undo of the first `length` numbers; a large array that is mostly empty stays here."""
+        if 4 * length >= len(journal):
+            return Undo(small, journal, length, blocks)
+        self.keep(journal)
+        return Undo(small, journal[:length].copy(), length, blocks)
 
     def give_back(self, undo: Undo) -> None:
         """The undo is done with; it must not be used again."""
-        self._keep(undo.positions, undo.values)
-        undo.positions, undo.values, undo.count = np.empty(0, dtype=np.int64), np.empty(0), 0
+        self.keep(undo.journal)
+        undo.journal, undo.length = np.empty(0), 0
 
-    def _keep(self, positions: Int64, values: Float64) -> None:
-        self._spare.append((positions, values))
-        self._spare.sort(key=lambda pair: len(pair[0]))
+    def keep(self, journal: Float64) -> None:
+        """An array is free again."""
+        self._spare.append(journal)
+        self._spare.sort(key=len)
         del self._spare[: -self._SPARE]
 
 
@@ -81,5 +79,5 @@ def part_before(S: Float64, undos: Sequence[Undo], start: int, stop: int) -> Flo
     """A copy of S[start:stop] as it was before the pending batches `undos`, given oldest first."""
     out = S[start:stop].copy()
     for undo in reversed(undos):
-        restore_part(out, start, undo.small, undo.positions, undo.values, undo.count)
+        restore_part(out, start, undo.small, undo.journal, undo.length)
     return out

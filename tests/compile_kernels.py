@@ -5,8 +5,11 @@ python -m tests.compile_kernels: half a minute for each variant, once; nothing w
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import NamedTuple
 
 from models.self_test import self_test_digest, warm_up
 from models.spec import (
@@ -20,33 +23,46 @@ from models.spec import (
     OptimizerSpec,
 )
 
-FEATURES = FeatureSpec(numeric=(NumericFeature("a"),), hash_bits=8)
-ENCODED = FeatureSpec(encode=(EncodedFeature("k", "frequency"),))
-VARIANTS: list[tuple[LearnerName, OptimizerName]] = [
-    ("linear", "sgd"),
-    ("linear", "normalized-adaptive"),
-    ("linear", "adam"),
-    ("factorization-machine", "adagrad"),
-    ("factorization-machine", "adam"),
-    ("mlp", "sgd"),
-    ("mlp", "adam"),
-]
+
+class Variant(NamedTuple):
+    """What the kernels are compiled anew for."""
+
+    learner: LearnerName
+    optimizer: OptimizerName
+    encoded: bool = False
+
+
+VARIANTS = (
+    Variant("linear", "sgd"),
+    Variant("linear", "normalized-adaptive"),
+    Variant("linear", "normalized-adaptive", encoded=True),
+    Variant("linear", "adam"),
+    Variant("factorization-machine", "adagrad"),
+    Variant("factorization-machine", "adam"),
+    Variant("mlp", "sgd"),
+    Variant("mlp", "adam"),
+)
 
 
 def main() -> None:
-    for learner, optimizer in VARIANTS:
-        compile_for(FEATURES, learner, optimizer, "")
-    compile_for(ENCODED, "linear", "normalized-adaptive", " and encoded categories")
+    with ProcessPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        for done in as_completed([pool.submit(compile_for, variant) for variant in VARIANTS]):
+            print(done.result(), file=sys.stderr)
 
 
-def compile_for(features: FeatureSpec, learner: LearnerName, optimizer: OptimizerName, more: str) -> None:
+def compile_for(variant: Variant) -> str:
+    """Compile a variant; a line about how long it took."""
     begun = time.monotonic()
-    spec = ModelSpec(
-        "binary", features, (0, 1), learner=LearnerSpec(learner), optimizer=OptimizerSpec(optimizer)
-    )
+    features = FeatureSpec(numeric=(NumericFeature("a"),), hash_bits=8)
+    if variant.encoded:
+        features = FeatureSpec(encode=(EncodedFeature("k", "frequency"),))
+    learner, optimizer = LearnerSpec(variant.learner), OptimizerSpec(variant.optimizer)
+    spec = ModelSpec("binary", features, (0, 1), learner=learner, optimizer=optimizer)
     warm_up(spec)
     self_test_digest(spec)
-    print(f"kernels of {learner} with {optimizer}{more}: {time.monotonic() - begun:.1f} s", file=sys.stderr)
+    more = " and encoded categories" if variant.encoded else ""
+    took = time.monotonic() - begun
+    return f"kernels of {variant.learner} with {variant.optimizer}{more}: {took:.1f} s"
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ that share a coordinate are features of their own.
 
 from __future__ import annotations
 
-import numpy as np
-
-from models.kernels.jit import Mark, helper, part
-from models.kernels.journal import BLOCK_SHIFT
+from models.kernels.jit import Mark, helper, part, unsigned
+from models.kernels.journal import BLOCK_SHIFT, take_back
 from models.kernels.judge import ACCEPTED, BAD_PARAMS, BAD_SCORE
 from models.kernels.plan import SAMPLE, WINDOW, Plan, Scratch, Stored, UInt8
 from models.layout import PENALTY
@@ -22,10 +20,9 @@ from models.optimizers.normalized import ROUGHLY_ZERO, meet, multiplier, near, p
 from models.rows import Float64, Int64
 from models.scaling import LIMIT
 
-# Where a coordinate's numbers stand behind its param: G, s or s², and with "rms" c. Unsigned positions spare
-# the question whether they count from the end.
-G, SIZE, COUNT = np.uint64(1), np.uint64(2), np.uint64(3)
-_SHIFT = np.uint64(BLOCK_SHIFT)
+# Where a coordinate's numbers stand behind its param: G, s or s², and with "rms" c.
+G, SIZE, COUNT = unsigned(1), unsigned(2), unsigned(3)
+_SHIFT = unsigned(BLOCK_SHIFT)
 
 
 @helper
@@ -40,9 +37,9 @@ def steps_alone(nag: Mark, plan: Plan) -> bool:
 @helper
 def step_alone(
     S: Float64, dirty: UInt8, plan: Plan, stored: Stored, i: int, scratch: Scratch, rate: float,
-    positions: Int64, old: Float64, at: int,
+    journal: Float64, at: int,
 ) -> int:  # fmt: skip
-    """The step on stored row i; ACCEPTED, with `journaled` numbers from old[at] on, or why it was taken back.
+    """The step on stored row i; ACCEPTED, with `journaled` numbers in journal[at:], or why it was undone.
 
     The new clock and penalty stand in scratch for the caller to commit.
     """
@@ -55,18 +52,17 @@ def step_alone(
     reason = _step(
         S, dirty, o, plan.loss, plan.table, plan.dense, scratch.touched, scratch.g, scratch.w, m,
         stored.labels[i], stored.weights[i] if plan.update == SAMPLE else 1.0, rate, u, clock,
-        positions, old, at,
+        journal, at,
     )  # fmt: skip
     if reason != ACCEPTED:
-        for e in range(at + journaled(plan, m) - 1, at - 1, -1):
-            S[positions[e]] = old[e]
+        take_back(S, journal, at, at + journaled(plan, m))
     return reason
 
 
 @helper
 def journaled(plan: Plan, features: int) -> int:
     """How many numbers a step on a row of so many features writes to the journal."""
-    return features * plan.spacing
+    return features * (plan.spacing + 1)
 
 
 @helper
@@ -83,14 +79,15 @@ def _take_features(plan: Plan, stored: Stored, i: int, scratch: Scratch) -> int:
     for e in range(first, last):
         scratch.touched[m + e] = stored.coordinates[e]
         scratch.g[m + e] = stored.values[e]
-    return m + last
+    end: int = m + last
+    return end
 
 
 @part
 def _step(
-    S: Float64, dirty: UInt8, o: Optimizer, loss: Loss, table: int, intercept: int, touched: Int64, x: Float64,
-    moves: Float64, m: int, label: float, weight: float, rate: float, u: float, clock: Float64,
-    positions: Int64, old: Float64, at: int,
+    S: Float64, dirty: UInt8, o: Optimizer, loss: Loss, table: int, intercept: int, touched: Int64,
+    x: Float64, moves: Float64, m: int, label: float, weight: float, rate: float, u: float, clock: Float64,
+    journal: Float64, at: int,
 ) -> int:  # fmt: skip
     """The step on m features x at the coordinates `touched`, written to S; ACCEPTED or the reason to undo it.
 
@@ -99,8 +96,8 @@ def _step(
     spacing = 1 + o.states
     p, norm = 0.0, 0.0
     for f in range(m):
-        c = np.uint64(table + spacing * touched[f])
-        _note(S, c, spacing, positions, old, np.uint64(at + spacing * f))
+        c = unsigned(table + spacing * touched[f])
+        _note(S, c, spacing, journal, unsigned(at + (spacing + 1) * f))
         taken = near(o, x[f], S[c + SIZE])
         norm += meet(o, x[f], 1, S, c, S, c + SIZE, c + COUNT)
         x[f] = taken
@@ -115,7 +112,7 @@ def _step(
     own = prior(o, S[table + spacing * intercept + 1] + squared, clock)
     q = 0.0
     for f in range(m):
-        c = np.uint64(table + spacing * touched[f])
+        c = unsigned(table + spacing * touched[f])
         total = S[c + G] + squared * (x[f] * x[f])
         S[c + G] = total
         moves[f] = 0.0
@@ -126,26 +123,27 @@ def _step(
     step = importance_step(loss, p, label, rate * weight, scale * q) * scale
     bad = 0 if u <= LIMIT else 1
     for f in range(m):
-        c = np.uint64(table + spacing * touched[f])
+        c = unsigned(table + spacing * touched[f])
         value = S[c] - step * moves[f]
         S[c] = value
         if not (abs(value) <= LIMIT and S[c + G] <= LIMIT and S[c + SIZE] <= LIMIT):
             bad += 1
         dirty[c >> _SHIFT] = 1
-        dirty[(c + np.uint64(spacing - 1)) >> _SHIFT] = 1
+        dirty[(c + unsigned(spacing - 1)) >> _SHIFT] = 1
     if o.l1 > 0.0 or o.l2 > 0.0:
         _penalise(S, o, table, intercept, touched, m, u, rate * scale, own)
     return BAD_PARAMS if bad > 0 else ACCEPTED
 
 
 @helper
-def _note(S: Float64, c: int, spacing: int, positions: Int64, old: Float64, at: int) -> None:
-    """Write the numbers of a coordinate to the journal; there are three or more."""
-    positions[at], old[at] = c, S[c]
-    positions[at + G], old[at + G] = c + G, S[c + G]
-    positions[at + SIZE], old[at + SIZE] = c + SIZE, S[c + SIZE]
+def _note(S: Float64, c: int, spacing: int, journal: Float64, at: int) -> None:
+    """Write the numbers of a coordinate to the journal; there are three to five."""
+    journal[at] = S[c]
+    journal[at + G] = S[c + G]
+    journal[at + SIZE] = S[c + SIZE]
     for s in range(3, spacing):
-        positions[at + np.uint64(s)], old[at + np.uint64(s)] = c + np.uint64(s), S[c + np.uint64(s)]
+        journal[at + unsigned(s)] = S[c + unsigned(s)]
+    journal[at + unsigned(spacing)] = 8 * int(c) + spacing - 1
 
 
 @part

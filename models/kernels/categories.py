@@ -58,18 +58,18 @@ def can_be_counted(coded: Mark, batch: Batch, i: int) -> bool:
 
 @helper
 def count_categories(
-    coded: Mark, S: Float64, dirty: UInt8, plan: Plan, batch: Batch, i: int, positions: Int64, old: Float64,
+    coded: Mark, S: Float64, dirty: UInt8, plan: Plan, batch: Batch, i: int, journal: Float64,
     length: int, journaling: bool,
 ) -> int:  # fmt: skip
     """Row i has been learned: n ← n + w, S ← S + w y, and so for all samples; the journal's new length."""
     if coded is None:
         return length
-    return _count(S, dirty, plan, batch, i, positions, old, length, journaling)
+    return _count(S, dirty, plan, batch, i, journal, length, journaling)
 
 
 @part
 def _count(
-    S: Float64, dirty: UInt8, plan: Plan, batch: Batch, i: int, positions: Int64, old: Float64, length: int,
+    S: Float64, dirty: UInt8, plan: Plan, batch: Batch, i: int, journal: Float64, length: int,
     journaling: bool,
 ) -> int:  # fmt: skip
     tables, weight = plan.categories, batch.weights[i]
@@ -80,12 +80,12 @@ def _count(
             if code < 0:
                 continue
             p = tables.tables[f] + (code & tables.masks[f]) * (1 + sums)
-        journal = journaling and p >= plan.small_end
-        length = put(S, dirty, p, S[p] + weight, positions, old, length, journal)
+        noted = journaling and p >= plan.small_end
+        length = put(S, dirty, p, S[p] + weight, journal, length, noted)
         for k in range(sums):
             y = batch.labels[i]
             if plan.task == MULTICLASS:
                 y = 1.0 if k == y else 0.0
             p += 1
-            length = put(S, dirty, p, S[p] + weight * y, positions, old, length, journal)
+            length = put(S, dirty, p, S[p] + weight * y, journal, length, noted)
     return length

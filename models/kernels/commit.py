@@ -12,41 +12,41 @@ from models.rows import Float64, Int64
 @helper
 def _commit_table(
     S: Float64, dirty: UInt8, base: int, new: Float64, at: int, plan: Plan, touched: Int64, n: int,
-    positions: Int64, old: Float64, length: int, journaling: bool,
+    journal: Float64, length: int, journaling: bool,
 ) -> int:  # fmt: skip
     """Write n coordinates' numbers, new[at] and on, back to the tensor at `base`; the journal's length."""
     width, always = plan.width, plan.always * plan.width
-    journal = journaling and base >= plan.small_end
+    noted = journaling and base >= plan.small_end
     if plan.nag is None:
-        length = put_run(S, dirty, base, new, at, always, positions, old, length, journal)
+        length = put_run(S, dirty, base, new, at, always, journal, length, noted)
     else:
         for j in range(always):
             p = base + place(plan.nag, plan, j)
-            length = put(S, dirty, p, new[at + j], positions, old, length, journal)
+            length = put(S, dirty, p, new[at + j], journal, length, noted)
     for i in range(plan.always, n):
         p, q = touched[i] * width, at + i * width
         for k in range(width):
             to = base + place(plan.nag, plan, p + k)
-            length = put(S, dirty, to, new[q + k], positions, old, length, journal)
+            length = put(S, dirty, to, new[q + k], journal, length, noted)
     return length
 
 
 @helper
 def commit_step(
-    S: Float64, dirty: UInt8, plan: Plan, scratch: Scratch, n: int, positions: Int64, old: Float64,
+    S: Float64, dirty: UInt8, plan: Plan, scratch: Scratch, n: int, journal: Float64,
     length: int, journaling: bool,
 ) -> int:  # fmt: skip
     """Write what a step made of the gathered params back; the journal's new length."""
     size, room = plan.network_size, scratch.w.size
-    put_run(S, dirty, plan.network, scratch.w, 0, size, positions, old, 0, False)
+    put_run(S, dirty, plan.network, scratch.w, 0, size, journal, 0, False)
     length = _commit_table(
-        S, dirty, plan.table, scratch.w, size, plan, scratch.touched, n, positions, old, length, journaling
+        S, dirty, plan.table, scratch.w, size, plan, scratch.touched, n, journal, length, journaling
     )
     for s in range(plan.optimizer.states):
-        put_run(S, dirty, plan.network_states[s], scratch.state, s * room, size, positions, old, 0, False)
+        put_run(S, dirty, plan.network_states[s], scratch.state, s * room, size, journal, 0, False)
         length = _commit_table(
             S, dirty, plan.table_states[s], scratch.state, s * room + size, plan, scratch.touched, n,
-            positions, old, length, journaling,
+            journal, length, journaling,
         )  # fmt: skip
     commit_clock(S, plan, scratch)
     return length

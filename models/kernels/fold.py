@@ -66,8 +66,8 @@ def _needs_more(
             progress[NEED_ENTRIES], more = entries, True
     if journaling or alone:
         numbers = (1 + plan.optimizer.states) * slots * plan.width
-        numbers += plan.categories.numbers
-        bound = progress[JOURNAL] + numbers + 3 * plan.columns + 2 * BINS + 2
+        numbers += plan.categories.numbers + 3 * plan.columns + 2 * BINS + 2
+        bound = progress[JOURNAL] + 2 * numbers
         if bound > capacity:
             progress[NEED_JOURNAL], more = bound, True
     return more
@@ -84,12 +84,12 @@ def _weight(stored: Stored, start: int, stop: int) -> float:
 @helper
 def _step(
     nag: Mark, S: Float64, dirty: UInt8, plan: Plan, stored: Stored, start: int, at: int, scratch: Scratch,
-    positions: Int64, old: Float64, length: int, journaling: bool,
+    journal: Float64, length: int, journaling: bool,
 ) -> tuple[int, int]:  # fmt: skip
     """Step on stored rows `start` to `at`, in S if ACCEPTED; that or the reason, the journal's new length."""
     if nag is not None and steps_alone(nag, plan):
         rate = current_rate(plan.lazy, plan.optimizer, S, scratch.clock)
-        reason = step_alone(S, dirty, plan, stored, at, scratch, rate, positions, old, length)
+        reason = step_alone(S, dirty, plan, stored, at, scratch, rate, journal, length)
         if reason != ACCEPTED:
             return reason, length
         commit_clock(S, plan, scratch)
@@ -99,7 +99,7 @@ def _step(
     n = gather(S, plan, stored, start, at + 1, scratch, False)
     reason = take_steps(plan, S, stored, start, at + 1, scratch, n)
     if reason == ACCEPTED:
-        length = commit_step(S, dirty, plan, scratch, n, positions, old, length, journaling)
+        length = commit_step(S, dirty, plan, scratch, n, journal, length, journaling)
     return reason, length
 
 
@@ -118,8 +118,7 @@ def fold_rows(
     base: int,
     scratch: Scratch,
     journaling: bool,
-    positions: Int64,
-    old: Float64,
+    journal: Float64,
     progress: Int64,
 ) -> None:
     """Fold rows progress[ROW] … into S, until the end or until memory must grow (NEED_… above 0).
@@ -135,7 +134,7 @@ def fold_rows(
         start = _first_of_step(S, plan, base, at)
         due = _is_due(S, plan)
         entries = stored.indptr[at] - stored.indptr[start] + batch.indptr[i + 1] - batch.indptr[i]
-        if _needs_more(plan, entries, due, scratch, positions.size, journaling, progress):
+        if _needs_more(plan, entries, due, scratch, journal.size, journaling, progress):
             return
         fetch(S, plan, batch, i + 1)
         learned_before[i] = int(S[SAMPLES])
@@ -153,7 +152,7 @@ def fold_rows(
             S[SKIPPED] += 1.0
             progress[JOURNAL] = observe(
                 S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
-                positions, old, progress[JOURNAL], journaling,
+                journal, progress[JOURNAL], journaling,
             )  # fmt: skip
             continue
         reason = prepare(S, plan, batch, i, stored, at, scratch)
@@ -161,7 +160,7 @@ def fold_rows(
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
             stepped = True
             reason, length = _step(
-                plan.nag, S, dirty, plan, stored, start, at, scratch, positions, old, length, journaling
+                plan.nag, S, dirty, plan, stored, start, at, scratch, journal, length, journaling
             )
         if reason != ACCEPTED:
             refused_rows[progress[REFUSALS]] = i
@@ -174,16 +173,16 @@ def fold_rows(
             continue
 
         length = put_run(
-            S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, positions, old, length,
+            S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, journal, length,
             journaling and plan.scaler >= plan.small_end,
         )  # fmt: skip
-        length = count_categories(plan.coded, S, dirty, plan, batch, i, positions, old, length, journaling)
+        length = count_categories(plan.coded, S, dirty, plan, batch, i, journal, length, journaling)
         commit_rows(S, plan, due)
         S[SAMPLES] += 1.0
         if due:  # a row that only waits for its step says nothing about the next update
             S[RUN] = 0.0
         progress[JOURNAL] = observe(
             S, dirty, plan, served, i * plan.outputs, batch.labels[i], batch.weights[i],
-            positions, old, length, journaling,
+            journal, length, journaling,
         )  # fmt: skip
     progress[ROW] = batch.labels.size

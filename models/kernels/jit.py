@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any, TypeVar, cast
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -22,16 +23,22 @@ Mark = int | None
 `if mark is not None` is left out of a kernel for such a model, if `mark` is an argument of the function.
 """
 
+unsigned = cast(Callable[[int], int], np.uint64)
+"""As an index such a number spares the question whether it counts from the end."""
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Without `_nrt` and `forceinline`, structs of arrays are counted and copied at every call: 8 × slower. The
 # price is that a kernel cannot allocate.
 _OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": False, "error_model": "numpy", "_nrt": False}
 
+# What only kernels call needs no way in from Python or C; to compile those took a third of the time.
+_INNER = _OPTIONS | {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+
 
 def helper(function: F) -> F:
     """A function that kernels call; compiled into them, never cached alone."""
-    return cast(F, numba.njit(forceinline=True, **_OPTIONS)(function))
+    return cast(F, numba.njit(forceinline=True, **_INNER)(function))
 
 
 def part(function: F) -> F:
@@ -39,7 +46,7 @@ def part(function: F) -> F:
 
     All of it inlined into one function would take the compiler minutes.
     """
-    return cast(F, numba.njit(**_OPTIONS)(function))
+    return cast(F, numba.njit(**_INNER)(function))
 
 
 def entry_point(*structs: type) -> Callable[[F], F]:
@@ -88,13 +95,12 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
         if hasattr(value, "py_func"):
             parts[f"{reached} of {value.py_func.__module__}"] = repr(sorted(value.targetoptions.items()))
             _collect(value.py_func, parts)
-        elif isinstance(value, int | float | str | tuple):
+        elif isinstance(value, int | float | str | tuple | np.generic):
             parts[f"{name}: {reached}"] = repr(value)
 
 
-@intrinsic  # type: ignore[misc]
-def prefetch(_context: Any, array: Any, position: Any) -> Any:
-    """Have the processor fetch array[position] to be written soon, without waiting for it; changes nothing."""
+def _fetched(_context: Any, array: Any, position: Any) -> Any:
+    """Have the processor fetch array[position], to be written soon, without a wait; it changes nothing."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -106,3 +112,7 @@ def prefetch(_context: Any, array: Any, position: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, position), generate
+
+
+# With NUMBA_DISABLE_JIT kernels are plain Python, which has no such thing.
+prefetch: Any = (lambda _array, _position: None) if numba.config.DISABLE_JIT else intrinsic(_fetched)

@@ -18,7 +18,7 @@ from models.kernels.journal import put
 from models.kernels.plan import Plan, UInt8
 from models.layout import BINS, HIST_SCALE, RECENT, TOTAL
 from models.losses import BINARY, REGRESSION
-from models.rows import Float64, Int64
+from models.rows import Float64
 from models.scaling import LIMIT
 
 HALF_LIFE = 5_000
@@ -39,8 +39,7 @@ def observe(
     at: int,
     label: float,
     w: float,
-    positions: Int64,
-    old: Float64,
+    journal: Float64,
     n: int,
     journaling: bool,
 ) -> int:
@@ -70,7 +69,7 @@ def observe(
     _add_sums(S, RECENT, DECAY, w, w * loss, w if right else 0.0)
     if plan.task == BINARY:
         position = int(label) * BINS + min(int(served[at] * BINS), BINS - 1)
-        return _add_to_histograms(S, dirty, plan, position, w, positions, old, n, journaling)
+        return _add_to_histograms(S, dirty, plan, position, w, journal, n, journaling)
     return n
 
 
@@ -104,8 +103,7 @@ def _add_to_histograms(
     plan: Plan,
     position: int,
     w: float,
-    positions: Int64,
-    old: Float64,
+    journal: Float64,
     n: int,
     journaling: bool,
 ) -> int:
@@ -115,13 +113,13 @@ def _add_to_histograms(
         scale *= SCALE_DOWN
         for p in range(recent, recent + 2 * BINS):
             smaller = S[p] * SCALE_DOWN
-            n = put(S, dirty, p, smaller if smaller > SCALE_LOST else 0.0, positions, old, n, journaling)
+            n = put(S, dirty, p, smaller if smaller > SCALE_LOST else 0.0, journal, n, journaling)
     S[HIST_SCALE] = scale
     if w > 0.0:
         p = plan.histograms + position
-        n = put(S, dirty, p, S[p] + w, positions, old, n, journaling)
+        n = put(S, dirty, p, S[p] + w, journal, n, journaling)
         p = recent + position
-        n = put(S, dirty, p, S[p] + w * scale, positions, old, n, journaling)
+        n = put(S, dirty, p, S[p] + w * scale, journal, n, journaling)
     return n
 
 

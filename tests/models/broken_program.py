@@ -141,7 +141,7 @@ BREAKS = {
     "a look at the label": Break("linear/log/sgd/sample", [(fold, "serve")], with_a_look_at_the_label),
     "a trace of a prediction": Break("linear/log/sgd/sample", [(fold, "serve")], with_a_trace),
     "a memory outside of the state": Break(
-        "linear/squared/nesterov/sample", [(step, "_rate")], with_a_memory_of_its_own
+        "linear/squared/nesterov/sample", [(step, "current_rate")], with_a_memory_of_its_own
     ),
     "an eye on the cut": Break(
         "linear/log/ftrl-proximal/sample", [(fold, "prepare")], with_an_eye_on_the_cut

@@ -8,13 +8,16 @@ import numba
 import numpy as np
 import pytest
 
-from models.kernels.elementary import cos, exp, log, power, sin, tanh
+from models.kernels import elementary
+from tests.models.compiled import compiled
 
-compiled_exp = numba.vectorize(["float64(float64)"])(lambda x: exp(x))
-compiled_log = numba.vectorize(["float64(float64)"])(lambda x: log(x))
-compiled_tanh = numba.vectorize(["float64(float64)"])(lambda x: tanh(x))
-compiled_sin = numba.vectorize(["float64(float64)"])(lambda x: sin(x))
-compiled_cos = numba.vectorize(["float64(float64)"])(lambda x: cos(x))
+compiled_exp = numba.vectorize(["float64(float64)"])(lambda x: elementary.exp(x))
+compiled_log = numba.vectorize(["float64(float64)"])(lambda x: elementary.log(x))
+compiled_tanh = numba.vectorize(["float64(float64)"])(lambda x: elementary.tanh(x))
+compiled_sin = numba.vectorize(["float64(float64)"])(lambda x: elementary.sin(x))
+compiled_cos = numba.vectorize(["float64(float64)"])(lambda x: elementary.cos(x))
+exp, log, tanh = compiled(elementary.exp), compiled(elementary.log), compiled(elementary.tanh)
+sin, cos, power = compiled(elementary.sin), compiled(elementary.cos), compiled(elementary.power)
 PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803")
 
 

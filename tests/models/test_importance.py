@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from models.losses import make_loss
-from models.optimizers.importance import TINY, importance_step
+from models.optimizers import importance
+from models.optimizers.importance import TINY
 from models.spec import LOSSES_OF, LossSpec
 from tests.models import reference_normalized
+from tests.models.compiled import compiled
 from tests.models.reference_losses import gradient
 
+importance_step = compiled(importance.importance_step)
 LOSSES = [*LOSSES_OF["regression"], *LOSSES_OF["binary"]]
 SMOOTH = ("squared", "poisson", "log", "squared-hinge", "huber")
 

@@ -9,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.losses import LARGEST_LABEL, TASKS, is_label, make_loss, to_derivative, to_prediction, value
+from models import losses
+from models.losses import LARGEST_LABEL, TASKS, make_loss
 from models.spec import LOSSES_OF, LossName, LossSpec
+from tests.models.compiled import compiled
 from tests.models.reference_losses import gradient, loss_value, mean
 
+value, is_label = compiled(losses.value), compiled(losses.is_label)
+to_derivative, to_prediction = compiled(losses.to_derivative), compiled(losses.to_prediction)
 NAMES = get_args(LossName)
 TASK_OF = {name: task for task, names in LOSSES_OF.items() for name in names}
 

@@ -9,9 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.schedules import make_schedule, rate_at
+from models import schedules
+from models.schedules import make_schedule
 from models.spec import ScheduleName, ScheduleSpec
+from tests.models.compiled import compiled
 
+rate_at = compiled(schedules.rate_at)
 FORMULAS = {
     "constant": lambda s, t: 1.0,
     "inverse-scaling": lambda s, t: (t + 1.0) ** -s.power,

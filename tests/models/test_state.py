@@ -98,13 +98,21 @@ def test_the_digest_sees_every_bit_of_state_and_rows():
 
 def test_tensors_stand_side_by_side_and_the_small_part_holds_whole_regions():
     assert 1 << BLOCK_SHIFT == BLOCK
-    for spec in (model_spec(), model_spec(bits=12), model_spec("multiclass", 500), model_spec(columns=2_000)):
-        layout, end, ends = Layout(spec), 0, []
-        for offset, shape in layout.tensors.values():
-            assert offset == end
-            end += int(np.prod(shape))
-            ends.append(end)
-        assert end == layout.size
+    normalized = OptimizerSpec("normalized-adaptive")
+    for spec in (
+        model_spec(),
+        model_spec(bits=12),
+        model_spec("multiclass", 500),
+        model_spec(columns=2_000),
+        model_spec(bits=4, optimizer=normalized),
+        model_spec("multiclass", bits=12, optimizer=normalized),
+    ):
+        layout, ends = Layout(spec), []
+        places = [np.arange(layout.size)[layout.place(name)] for name in layout.tensors]
+        assert np.sort(np.concatenate(places)).tolist() == list(range(layout.size))
+        for name, place in zip(layout.tensors, places, strict=True):
+            assert len(place) == np.prod(layout.tensors[name][1])
+            ends.append(max([*ends[-1:], *(place + 1)]))
         assert layout.small_end in ends
         assert SCALARS <= layout.small_end <= SMALL
         params_end = ends[list(layout.tensors).index(layout.state_names[-1])]
@@ -192,7 +200,7 @@ def test_memory_for_pending_batches_is_used_again():
     seen = set()
     for part in chunks(make_rows(spec, 20_000, entries=10), 2_000):
         undo = model.predict_and_learn(part).undo
-        seen.add(undo.positions.ctypes.data)
+        seen.add(undo.journal.ctypes.data)
         assert undo.nbytes < 40 * 2 * 16 * 2_000
         model.forget(undo)
     assert len(seen) <= 3

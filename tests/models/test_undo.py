@@ -79,7 +79,7 @@ def test_a_batch_larger_than_the_journal_at_hand_is_undone_as_well():
     model = Model(spec)
     before = state_bytes(model)
     undo = model.predict_and_learn(make_rows(spec, 3_000, entries=20)).undo
-    assert undo.count > 100_000
+    assert undo.length > 100_000
     model.undo(undo)
     assert state_bytes(model) == before
 
