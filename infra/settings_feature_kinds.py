@@ -9,8 +9,8 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from infra.settings_errors import Table, mistake, shown
-from infra.settings_values import choice, each, integer, items, number, text
-from models.checks import LARGEST_PRIOR_WEIGHT
+from infra.settings_values import choice, duration, each, integer, items, number, text
+from models.checks import LARGEST_COUNT, LARGEST_PRIOR_WEIGHT
 from models.encoding_text import MAX_CHARACTERS, MAX_WORDS
 from models.encoding_time import LARGEST_OFFSET
 from models.spec import (
@@ -23,6 +23,7 @@ from models.spec import (
     TextNorm,
     TimeCycle,
     Transform,
+    VocabularySpec,
 )
 
 MAX_COLUMNS = 32_767
@@ -181,3 +182,20 @@ class EncodeSettings(Table):
 def _of(settings: NumericSettings | BinSettings | TextSettings | EncodeSettings) -> str | None:
     """The field, where it is not that of the feature's own name."""
     return None if settings.of == settings.name else settings.of
+
+
+class VocabularySettings(Table):
+    """Which hashed features take part, and for how long."""
+
+    min_count: Annotated[int, BeforeValidator(integer(1, LARGEST_COUNT))] = 1
+    expire_after: Annotated[float | None, BeforeValidator(duration("1s", "36500d"))] = None
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> VocabularySettings:
+        if self.min_count == 1 and self.expire_after is None:
+            raise mistake("expected min_count above 1, expire_after, or both; else leave the table out")
+        return self
+
+    def spec(self) -> VocabularySpec:
+        """As the fold reads it; the age in ms."""
+        return VocabularySpec(self.min_count, round(1000 * (self.expire_after or 0.0)))

@@ -16,6 +16,7 @@ from infra.settings_feature_kinds import (
     EncodeSettings,
     NumericSettings,
     TextSettings,
+    VocabularySettings,
     cycles,
     named_entries,
     names,
@@ -52,6 +53,7 @@ class FeatureSettings(Table):
     encode: Annotated[tuple[EncodeSettings, ...], BeforeValidator(_encode)] = ()
     interactions: Annotated[tuple[tuple[str, ...], ...], BeforeValidator(_crosses)] = ()
     hash_bits: Annotated[int | None, BeforeValidator(integer(8, 28))] = None
+    vocabulary: VocabularySettings | None = None
     others: Annotated[Literal["ignore", "include"], BeforeValidator(choice("ignore", "include"))] = "ignore"
     scaling: Annotated[Scaling, BeforeValidator(choice(*SCALINGS))] = "standard"
 
@@ -65,6 +67,12 @@ class FeatureSettings(Table):
             )
         if self.utc_offset is not None and not self.time:
             raise mistake("used by time only; no cycle is declared there", "utc_offset")
+        if self.vocabulary is not None and spec.hash_bits is None:
+            raise mistake(
+                "bounds hashed features, and none is declared; list some under categorical, bins or text, "
+                "or leave it out",
+                "vocabulary",
+            )
         self._check_names()
         try:
             fields_of(spec)
@@ -163,6 +171,7 @@ class FeatureSettings(Table):
             utc_offset=self.utc_offset or 0,
             text=tuple(one.spec() for one in self.text),
             encode=tuple(one.spec(self.scaling) for one in self.encode),
+            vocabulary=None if self.vocabulary is None else self.vocabulary.spec(),
         )
         if spec.hash_bits is None and spec.hashes():
             return msgspec.structs.replace(spec, hash_bits=DEFAULT_HASH_BITS)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 
 from models.errors import SpecError
-from models.spec import LOSSES_OF, ModelSpec, OptimizerSpec
+from models.spec import LOSSES_OF, FeatureSpec, ModelSpec, OptimizerSpec
 
 LARGEST_RATE = 1e6
 LARGEST_PRIOR_WEIGHT = 1e9
+LARGEST_COUNT = 10**9
+LARGEST_AGE = 100 * 366 * 86_400_000
+"""A century, in ms."""
 
 
 def check_spec(spec: ModelSpec) -> None:
@@ -26,6 +29,7 @@ def check_spec(spec: ModelSpec) -> None:
         if getattr(spec.update, name) < 1:
             raise SpecError(f"update.{name}: expected 1 or more, found {getattr(spec.update, name)}")
     _check_encoded(spec)
+    _check_vocabulary(spec.features)
     _check_loss(spec)
     _check_optimizer(spec.optimizer)
     _check_learner(spec)
@@ -46,6 +50,22 @@ def _check_encoded(spec: ModelSpec) -> None:
             raise SpecError(
                 f"features.interactions: {one.column!r} has a column for each class; expected a single number"
             )
+
+
+def _check_vocabulary(features: FeatureSpec) -> None:
+    given = features.vocabulary
+    if given is None:
+        return
+    if features.hash_bits is None:
+        raise SpecError("features.vocabulary: no feature is hashed; leave it out")
+    if not 1 <= given.min_count <= LARGEST_COUNT:
+        raise SpecError(
+            f"features.vocabulary: min_count: expected 1 to {LARGEST_COUNT:,}, found {given.min_count}"
+        )
+    if not 0 <= given.expire_after <= LARGEST_AGE:
+        raise SpecError(
+            f"features.vocabulary: expire_after: expected 0 to {LARGEST_AGE:,} ms, found {given.expire_after}"
+        )
 
 
 def _check_loss(spec: ModelSpec) -> None:

@@ -9,6 +9,8 @@
                  stand side by side, the param first, so that a step has one place in memory to fetch
     categories   1 + K: weight and labels learned, and categories.COLUMN, 2^bits × (1 + sums), of each encoded
                  feature, where there are any (kernels.categories)
+    vocabulary   2^hash_bits × 2: how often and when last each hashed coordinate came, where that is asked for
+                 (kernels.vocabulary)
     histograms   2 × 2 × 10,000 (binary): scores of the first and second class, in total and recent
 
 Coordinates: d numeric columns (those of a row, then those made of categories), P products of two, the
@@ -108,6 +110,9 @@ class Layout:
             for one in self._spec.features.encode:
                 sums = len(one.columns()) if one.encoding == "target" else 0
                 self._add(f"categories.{one.column}", 1 << one.bits, 1 + sums)
+            ends.append(self.size)
+        if self._spec.features.vocabulary is not None:
+            self._add("vocabulary", self.hashed, 2)
             ends.append(self.size)
         if self._spec.task == "binary":
             self._add("histograms", 2, BINS)

@@ -30,11 +30,24 @@ from models.kernels.table import read_table
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SCALARS, SKIPPED, Layout
 from models.metrics import Metric, Metrics, read_metrics
 from models.optimizers import CLOCK
-from models.readable import Wanted, Weight
+from models.readable import Wanted, Weight, read_memory
 from models.row_buffer import RowBuffer
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
 from models.undo import JournalPool, Undo, part_before
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "numeric": np.float64,
+    "indptr": np.int64,
+    "indices": np.uint32,
+    "values": np.float64,
+    "scaled_by": np.int16,
+    "labels": np.float64,
+    "weights": np.float64,
+    "codes": np.int64,
+    "timestamps": np.int64,
+}
+"""Of the arrays of a Batch, in its order."""
 
 SCRUB = 32
 """Unchanged blocks (2 MiB) that a digest reads all the same."""
@@ -345,6 +358,10 @@ class Model:
         largest: Float64 = np.abs(table[layout.shape.always + (hashes & (layout.hashed - 1))]).max(axis=1)
         return largest
 
+    def memory(self) -> dict[str, dict[str, Any]]:
+        """What features with a memory hold, for people, in the view; see models.readable."""
+        return read_memory(self.spec, self.layout, self.S)
+
     def _left_out(self, undos: Sequence[Undo] | None) -> Sequence[Undo]:
         return self.pending if undos is None else undos
 
@@ -358,9 +375,8 @@ def _batch(rows: Rows) -> Batch:
 
     Arrow gives read-only arrays, numpy writable ones; without this each kind would be compiled for itself.
     """
-    dtypes = (np.float64, np.int64, np.uint32, np.float64, np.int16, np.float64, np.float64, np.int64)
     arrays = []
-    for name, dtype in zip(Batch._fields, dtypes, strict=True):
+    for name, dtype in _DTYPES.items():
         array = np.require(getattr(rows, name), dtype, ["C", "A"]).reshape(-1).view()
         array.flags.writeable = False
         arrays.append(array)

@@ -1,9 +1,10 @@
-"""Weights under names that people read."""
+"""What people read of a model: weights under names, and what features with a memory hold."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,3 +72,35 @@ def _columns(spec: ModelSpec, scaler: Float64) -> list[dict[str, float]]:
         else:
             result.append({"min": second, "max": third} if scaling == "min-max" else {})
     return result
+
+
+LOOKED_AT = 1 << 20
+"""Slots of a table that are looked at; of a larger one every 2nd, 4th …, and the result is an estimate."""
+
+
+def read_memory(spec: ModelSpec, layout: Layout, S: Float64) -> dict[str, dict[str, Any]]:
+    """Of a bounded vocabulary ("vocabulary") how many hashed coordinates are known, still waiting, and
+    expired by the latest event time; of an encoded feature ("dest#target") how many slots are used.
+    "slots": of how many.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if spec.features.vocabulary is not None:
+        counts, each = _slots(layout, S, "vocabulary")
+        n, seen = counts[counts[:, 0] > 0.0].T
+        expired = seen.max(initial=0.0) - seen > (spec.features.vocabulary.expire_after or math.inf)
+        known = (n >= spec.features.vocabulary.min_count) & ~expired
+        waiting = ~(known | expired)
+        sums = {"known": known, "waiting": waiting, "expired": expired}
+        found["vocabulary"] = {name: each * int(those.sum()) for name, those in sums.items()}
+        found["vocabulary"]["slots"] = each * len(counts)
+    for one in spec.features.encode:
+        counts, each = _slots(layout, S, f"categories.{one.column}")
+        found[one.column] = {"used": each * int((counts[:, 0] > 0.0).sum()), "slots": each * len(counts)}
+    return found
+
+
+def _slots(layout: Layout, S: Float64, name: str) -> tuple[Float64, int]:
+    """Rows of a table, and for how many each stands."""
+    table = layout.view(S, name)
+    each = max(1, len(table) // LOOKED_AT)
+    return table[::each], each

@@ -26,11 +26,13 @@ from models.spec import (
     ScheduleSpec,
     Task,
     UpdateSpec,
+    VocabularySpec,
 )
 from models.undo import Undo
 
 _ROWS, _COLUMNS, _ENTRIES = 48, 4, 3
 _TINY = 1e-310  # a denormal
+_VOCABULARY = VocabularySpec(min_count=2, expire_after=4000)
 _UPDATES = (
     UpdateSpec("sample"),
     UpdateSpec("batch", batch_size=7),
@@ -75,6 +77,7 @@ def _first_release(spec: ModelSpec) -> bool:
         and (optimizer.schedule.warmup, optimizer.clip_value, optimizer.clip_norm) == (0, 0.0, 0.0)
         and spec.loss == LossSpec(DEFAULT_LOSSES[spec.task])
         and not spec.features.encode
+        and spec.features.vocabulary is None
     )
 
 
@@ -82,7 +85,11 @@ def _own(spec: ModelSpec) -> Iterator[ModelSpec]:
     """The model itself with every update, on few small features."""
     for bits, update in product((None, 6), _UPDATES):
         yield ModelSpec(
-            spec.task, FeatureSpec(numeric=_NUMERIC, hash_bits=bits, encode=spec.features.encode),
+            spec.task,
+            FeatureSpec(
+                numeric=_NUMERIC, hash_bits=bits, encode=spec.features.encode,
+                vocabulary=_VOCABULARY if spec.features.vocabulary and bits else None,
+            ),
             classes=spec.classes, learner=spec.learner, optimizer=spec.optimizer, loss=spec.loss,
             update=update,
         )  # fmt: skip
@@ -147,7 +154,7 @@ def _data(n: int, columns: int, entries: int, classes: int, encoded: int) -> Row
         scaled_by=scaled_by,
         labels=np.floor(_fractions(n, 4) * classes),
         weights=np.floor(_fractions(n, 5) * 4.0) / 2.0,
-        timestamps=np.zeros(n, dtype=np.int64),
+        timestamps=np.arange(n, dtype=np.int64) * 1000,
         offsets=np.arange(n, dtype=np.int64),
         codes=np.floor(_fractions(n * encoded, 6) * 9.0).astype(np.int64).reshape(n, encoded) - 1,
     )

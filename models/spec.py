@@ -122,6 +122,15 @@ class EncodedFeature(msgspec.Struct, frozen=True):
         return [f"{self.column}[{one}]" for one in self.classes] or [self.column]
 
 
+class VocabularySpec(msgspec.Struct, frozen=True):
+    """Which hashed features take part: those that came in `min_count` learned samples, and not longer ago
+    than `expire_after` ms of event time (0: for ever); see kernels.vocabulary.
+    """
+
+    min_count: int = 1
+    expire_after: int = 0
+
+
 class FeatureSpec(msgspec.Struct, frozen=True):
     """Declared features.
 
@@ -140,6 +149,7 @@ class FeatureSpec(msgspec.Struct, frozen=True):
     utc_offset: int = 0
     text: tuple[TextFeature, ...] = ()
     encode: tuple[EncodedFeature, ...] = ()
+    vocabulary: VocabularySpec | None = None
 
     def hashes(self) -> bool:
         """Whether something declared here needs the hashed part."""

@@ -200,6 +200,7 @@ class Checkpoints:
             "holes": json(fold.holes),
             "metrics": json(model.metrics()),
             "scaling": json(scaling),
+            "memory": json(model.memory()),
             "last_refused": json([[r.topic, r.partition, r.offset, r.reason] for r in fold.last_refused]),
             "digest": digest,
             "release": metadata.version("gradstream"),

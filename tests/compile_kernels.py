@@ -21,6 +21,7 @@ from models.spec import (
     NumericFeature,
     OptimizerName,
     OptimizerSpec,
+    VocabularySpec,
 )
 
 
@@ -30,6 +31,7 @@ class Variant(NamedTuple):
     learner: LearnerName
     optimizer: OptimizerName
     encoded: bool = False
+    vocabulary: bool = False
 
 
 VARIANTS = (
@@ -41,6 +43,9 @@ VARIANTS = (
     Variant("factorization-machine", "adam"),
     Variant("mlp", "sgd"),
     Variant("mlp", "adam"),
+    Variant("linear", "normalized-adaptive", vocabulary=True),
+    Variant("factorization-machine", "adagrad", vocabulary=True),
+    Variant("mlp", "adagrad", vocabulary=True),
 )
 
 
@@ -53,7 +58,8 @@ def main() -> None:
 def compile_for(variant: Variant) -> str:
     """Compile a variant; a line about how long it took."""
     begun = time.monotonic()
-    features = FeatureSpec(numeric=(NumericFeature("a"),), hash_bits=8)
+    bounds = VocabularySpec(min_count=2) if variant.vocabulary else None
+    features = FeatureSpec(numeric=(NumericFeature("a"),), hash_bits=8, vocabulary=bounds)
     if variant.encoded:
         features = FeatureSpec(encode=(EncodedFeature("k", "frequency"),))
     learner, optimizer = LearnerSpec(variant.learner), OptimizerSpec(variant.optimizer)
@@ -61,6 +67,7 @@ def compile_for(variant: Variant) -> str:
     warm_up(spec)
     self_test_digest(spec)
     more = " and encoded categories" if variant.encoded else ""
+    more += " and a bounded vocabulary" if variant.vocabulary else ""
     took = time.monotonic() - begun
     return f"kernels of {variant.learner} with {variant.optimizer}{more}: {took:.1f} s"
 

@@ -16,6 +16,7 @@ from models.kernels.judge import (
     explodes,
 )
 from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
+from models.kernels.vocabulary import is_learned
 from models.learners.linear import raw_scores, row_explodes
 from models.losses import is_label, to_derivative
 from models.rows import Float64
@@ -24,10 +25,13 @@ from models.scaling import LIMIT, multiply, scale, take_in
 
 @helper
 def encode(
-    plan: Plan, batch: Batch, i: int, columns: Float64, scaler: Float64, stored: Stored, at: int,
+    S: Float64, plan: Plan, batch: Batch, i: int, columns: Float64, scaler: Float64, stored: Stored, at: int,
     x: Float64, xat: int,
 ) -> None:  # fmt: skip
-    """Write row i, with these columns scaled by `scaler`, behind the stored rows, as row `at`."""
+    """Write row i, with these columns scaled by `scaler`, behind the stored rows, as row `at`.
+
+    S is read for which features are known.
+    """
     d = plan.columns
     scale(scaler, 0, columns, 0, d, plan.standard, x, xat)
     multiply(plan.pairs, d, x, xat)
@@ -35,6 +39,8 @@ def encode(
     stored.weights[at] = batch.weights[i]
     to = stored.indptr[at]
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        if not is_learned(plan.known, S, plan, batch, i, e):
+            continue
         c = batch.scaled_by[e]
         stored.coordinates[to] = plan.always + (batch.indices[e] & plan.mask)
         stored.values[to] = batch.values[e] * x[xat + c] if c >= 0 else batch.values[e]
@@ -101,7 +107,7 @@ def prepare(S: Float64, plan: Plan, batch: Batch, i: int, stored: Stored, at: in
         return BAD_LABEL
     if not take_in(S, plan.scaler, scratch.columns, 0, plan.columns, plan.standard, scratch.scaler):
         return BAD_FEATURES
-    encode(plan, batch, i, scratch.columns, scratch.scaler, stored, at, stored.x, at * plan.dense)
+    encode(S, plan, batch, i, scratch.columns, scratch.scaler, stored, at, stored.x, at * plan.dense)
     if plan.update == SAMPLE and batch.weights[i] > 0.0:
         return ACCEPTED  # its step judges it
     return judge_alone(plan.fm, plan.net, S, plan, stored, at, scratch)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from models.kernels.jit import Mark, helper, part
 from models.kernels.plan import Batch, Plan, Scratch, Stored, place
+from models.kernels.vocabulary import takes_part
 from models.learners import factorization as machine
 from models.learners import linear, mlp
 from models.optimizers.catch_up import param_now
@@ -40,6 +41,8 @@ def _served_linear(S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, out
             p = j * outputs + k
             s += param(None, plan.nag, S, plan, p) * taken(plan.nag, S, plan, p, z[j])
         for e in range(batch.indptr[i], batch.indptr[i + 1]):
+            if not takes_part(plan.known, S, plan, batch, i, e):
+                continue
             c = batch.scaled_by[e]
             value = batch.values[e] * z[c] if c >= 0 else batch.values[e]
             p = (plan.always + (batch.indices[e] & plan.mask)) * outputs + k
@@ -59,6 +62,8 @@ def _served_fm(
     for j in range(plan.dense):
         machine.take_feature(S, plan.table + j * width, z[j], outputs, factors, units, out, at)
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        if not takes_part(plan.known, S, plan, batch, i, e):
+            continue
         c = batch.scaled_by[e]
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
         p = (plan.always + (batch.indices[e] & plan.mask)) * width
@@ -82,6 +87,8 @@ def _served_mlp(
     for k in range(width):
         units[dense + k] = 0.0
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        if not takes_part(plan.known, S, plan, batch, i, e):
+            continue
         c = batch.scaled_by[e]
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
         p = (batch.indices[e] & plan.mask) * width

@@ -12,12 +12,13 @@ from models.kernels.categories import count_categories, write_columns
 from models.kernels.commit import commit_clock, commit_rows, commit_step
 from models.kernels.gather import fetch, gather
 from models.kernels.jit import Mark, entry_point, helper
-from models.kernels.journal import put_run
+from models.kernels.journal import put_run, take_back
 from models.kernels.judge import ACCEPTED
 from models.kernels.plan import BATCH, SAMPLE, STRUCTS, WINDOW, Batch, Plan, Scratch, Stored, UInt8
 from models.kernels.prequential import observe
 from models.kernels.serve import serve
 from models.kernels.step import current_rate, take_steps
+from models.kernels.vocabulary import count_features, forget_stale
 from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SKIPPED
 from models.rows import Float64, Int64
 
@@ -52,7 +53,8 @@ def _needs_more(
     """Whether a row whose step spans `entries` may need more memory; if so, `progress` says how much.
 
     Bounds: every entry a coordinate of its own (never more than there are, but for a step on a row alone),
-    params and the optimizer's numbers, those of its categories, and all recent bins scaled down.
+    params and the optimizer's numbers, those of its categories and vocabulary, and all recent
+    bins scaled down.
     """
     alone = steps_alone(plan.nag, plan)
     slots, more = 0, False
@@ -64,8 +66,10 @@ def _needs_more(
             progress[NEED_SLOTS], more = slots, True
         if entries > scratch.entry_slots.size:
             progress[NEED_ENTRIES], more = entries, True
-    if journaling or alone:
+    if journaling or alone or plan.known is not None:
         numbers = (1 + plan.optimizer.states) * slots * plan.width
+        if plan.known is not None:
+            numbers += entries * ((1 + plan.optimizer.states) * plan.width + 3)
         numbers += plan.categories.numbers + 3 * plan.columns + 2 * BINS + 2
         bound = progress[JOURNAL] + 2 * numbers
         if bound > capacity:
@@ -157,12 +161,15 @@ def fold_rows(
             continue
         reason = prepare(S, plan, batch, i, stored, at, scratch)
         stepped, length = False, progress[JOURNAL]
+        if reason == ACCEPTED:
+            length = forget_stale(plan.known, S, dirty, plan, batch, i, journal, length)
         if reason == ACCEPTED and due and _weight(stored, start, at + 1) > 0.0:
             stepped = True
             reason, length = _step(
                 plan.nag, S, dirty, plan, stored, start, at, scratch, journal, length, journaling
             )
         if reason != ACCEPTED:
+            take_back(S, journal, progress[JOURNAL], length)
             refused_rows[progress[REFUSALS]] = i
             refused_codes[progress[REFUSALS]] = reason
             progress[REFUSALS] += 1
@@ -172,11 +179,14 @@ def fold_rows(
                 S[ROWS_FIRST] = S[ROWS_END]
             continue
 
+        if not journaling:
+            length = progress[JOURNAL]
         length = put_run(
             S, dirty, plan.scaler, scratch.scaler, 0, 3 * plan.columns, journal, length,
             journaling and plan.scaler >= plan.small_end,
         )  # fmt: skip
         length = count_categories(plan.coded, S, dirty, plan, batch, i, journal, length, journaling)
+        length = count_features(plan.known, S, dirty, plan, batch, i, journal, length, journaling)
         commit_rows(S, plan, due)
         S[SAMPLES] += 1.0
         if due:  # a row that only waits for its step says nothing about the next update

@@ -80,6 +80,8 @@ def fetch(S: Float64, plan: Plan, batch: Batch, i: int) -> None:
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
         j = (plan.always + (batch.indices[e] & plan.mask)) * plan.width
         prefetch(S, plan.table + place(plan.nag, plan, j))
+        if plan.known is not None:
+            prefetch(S, plan.vocabulary.table + 2 * (batch.indices[e] & plan.mask))
         if plan.nag is None:
             for s in range(plan.optimizer.states):
                 prefetch(S, plan.table_states[s] + j)

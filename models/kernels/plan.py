@@ -17,7 +17,7 @@ from models.optimizers.catch_up import Optimizer
 from models.rows import Float64, Int16, Int64, UInt32
 from models.scaling import SCALINGS
 from models.schedules import Schedule, make_schedule
-from models.spec import LossName, ModelSpec, OptimizerSpec
+from models.spec import LossName, ModelSpec, OptimizerSpec, VocabularySpec
 
 SAMPLE, BATCH, WINDOW = 0, 1, 2
 UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
@@ -37,6 +37,15 @@ class Categories(NamedTuple):
     prior_weights: Float64  # (e,)
 
 
+class Vocabulary(NamedTuple):
+    """When hashed features take part: see kernels.vocabulary."""
+
+    table: int  # (2^hash_bits, 2) n and seen
+    least: float
+    age: float  # ms; 0: for ever
+    initial: Float64  # S before anything was learned; empty without an age
+
+
 class Plan(NamedTuple):
     """A model specification as codes, sizes and offsets into S (-1: no such tensor)."""
 
@@ -45,6 +54,7 @@ class Plan(NamedTuple):
     lazy: Mark  # an optimizer that makes up for missed steps
     nag: Mark  # normalized adaptive steps
     coded: Mark  # categories as numbers
+    known: Mark  # a bounded vocabulary
 
     task: int
     loss: Loss
@@ -60,6 +70,7 @@ class Plan(NamedTuple):
     sizes: Int64  # units of the network's layers; (0,) without one
     optimizer: Optimizer
     categories: Categories
+    vocabulary: Vocabulary
     update: int
     block_rows: int  # rows of a batch or a window
     stride: int
@@ -88,7 +99,7 @@ def place(nag: Mark, plan: Plan, j: int) -> int:
     return j if nag is None else j * plan.spacing
 
 
-STRUCTS = (Plan, Loss, Optimizer, Schedule, Categories)
+STRUCTS = (Plan, Loss, Optimizer, Schedule, Categories, Vocabulary)
 """Plan and the structs in it, for kernels' fingerprints."""
 
 
@@ -103,6 +114,7 @@ class Batch(NamedTuple):
     labels: Float64
     weights: Float64
     codes: Int64
+    timestamps: Int64
 
 
 class Stored(NamedTuple):
@@ -182,6 +194,13 @@ def make_categories(spec: ModelSpec, layout: Layout) -> Categories:
     )
 
 
+def make_vocabulary(spec: ModelSpec, layout: Layout) -> Vocabulary:
+    """What the kernels are told of a bounded vocabulary."""
+    given = spec.features.vocabulary or VocabularySpec()
+    initial = layout.zeros() if given.expire_after else np.empty(0)
+    return Vocabulary(layout.offset("vocabulary"), float(given.min_count), float(given.expire_after), initial)
+
+
 def _free(layout: Layout) -> list[tuple[int, int]]:
     """The intercept's params, or each layer's biases, among the compact ones."""
     shape = layout.shape
@@ -207,6 +226,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         lazy=1 if name in CLOCKED and name != "normalized-adaptive" else None,
         nag=1 if name == "normalized-adaptive" else None,
         coded=1 if features.encode else None,
+        known=1 if features.vocabulary else None,
         task=TASKS[spec.task],
         loss=make_loss(spec.loss, learner.name == "counting"),
         outputs=layout.outputs,
@@ -221,6 +241,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         sizes=np.array(layout.shape.sizes or (0,), dtype=np.int64),
         optimizer=make_optimizer(spec.optimizer, layout, spec.loss.name),
         categories=make_categories(spec, layout),
+        vocabulary=make_vocabulary(spec, layout),
         update=UPDATES[update.name],
         block_rows={"sample": 1, "batch": update.batch_size, "window": update.window_size}[update.name],
         stride=update.stride,

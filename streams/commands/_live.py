@@ -85,6 +85,7 @@ class LiveModel:
             "metrics": self.json("metrics", "{}"),
             "weights": dict(self.weights),
             "scaling": self.json("scaling", "{}"),
+            "memory": self.json("memory", "{}"),
             "last_refused": self.json("last_refused", "[]"),
             "digest": text.get("digest"),
             "release": text.get("release"),

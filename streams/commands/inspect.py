@@ -82,7 +82,8 @@ def _show(
         behind = None if lags is None else lags.get(name)
         at = document["offsets"].get(name)
         offsets.add_row(name, "-" if at is None else f"{at:,}", "?" if behind is None else f"{behind:,}")
-    for table in (metrics, offsets, _weights(document)):
+    memory = [_memory(document["memory"])] if document["memory"] else []
+    for table in (metrics, offsets, *memory, _weights(document)):
         console.print()
         console.print(table)
     _notes(console, document, report)
@@ -117,6 +118,17 @@ def _weights(document: dict[str, Any]) -> Any:
     for name, weight in shown:
         scale = scaling.get(name) or {}
         table.add_row(name, number_text(weight), *(number_text(scale.get(part), "") for part in parts))
+    return table
+
+
+def _memory(memory: dict[str, dict[str, int]]) -> Any:
+    """What features with a memory hold."""
+    from streams.commands._common import plain_table
+
+    table = plain_table("memory of", "holds", "slots", right=["slots"])
+    for name, counts in memory.items():
+        holds = ", ".join(f"{count:,} {what}" for what, count in counts.items() if what != "slots")
+        table.add_row(name, holds, f"{counts['slots']:,}")
     return table
 
 

@@ -15,7 +15,16 @@ from tests.infra.test_settings_mistakes import FEATURES, message
 
 RESOLVED = {
     'numeric = [{ name = "price", transform = "log", scaling = "none" }, "a"]\nscaling = "min-max"': FeatureSpec(
-        (NumericFeature("price", None, "none", "log"), NumericFeature("a", None, "min-max"))
+        (
+            NumericFeature(
+                "price",
+                None,
+                "none",
+                "log",
+                VocabularySpec,
+            ),
+            NumericFeature("a", None, "min-max"),
+        )
     ),
     'numeric = [{ name = "v", size = 2, transform = "none" }]': FeatureSpec((NumericFeature("v", 2),)),
     'bins = [{ name = "age", edges = [18, 30.5, 65] }]': FeatureSpec(
@@ -61,6 +70,12 @@ RESOLVED = {
         (("p", "c#target"), ("c", "c#target")),
         18,
         encode=(EncodedFeature("c", "target"),),
+    ),
+    'categorical = ["u"]\nvocabulary = { min_count = 5, expire_after = "1d" }': FeatureSpec(
+        categorical=("u",), hash_bits=18, vocabulary=VocabularySpec(5, 86_400_000)
+    ),
+    'text = ["t"]\nvocabulary = { min_count = 2 }': FeatureSpec(
+        hash_bits=18, text=(TextFeature("t"),), vocabulary=VocabularySpec(2)
     ),
     'numeric = ["p"]\ncategorical = ["c"]\nbins = [{ name = "b", edges = [0] }]\ninteractions = [["b", "c", "p"]]': FeatureSpec(
         (NumericFeature("p"),), ("c",), (("b", "c", "p"),), 18, bins=(BinnedFeature("b", (0.0,)),)
@@ -153,6 +168,14 @@ MISTAKES = {
     "takes single values",
     'bins = [{ name = "age", edges = [1] }]\ncategorical = ["c"]\ninteractions = [["agee", "c"]]': ".interactions[0][0]: "
     "'agee' is not declared under numeric, categorical, bins or encode; did you mean 'age'?",
+    # bounded vocabulary
+    'categorical = ["u"]\nvocabulary = { min_count = 0 }': ".vocabulary.min_count: expected an integer between 1 and",
+    'categorical = ["u"]\nvocabulary = { min_count = 1 }': ".vocabulary: expected min_count above 1, expire_after, or both",
+    'categorical = ["u"]\nvocabulary = { expire_after = 5 }': ".vocabulary.expire_after: expected a duration",
+    'categorical = ["u"]\nvocabulary = { expire_after = "1ms" }': ".vocabulary.expire_after: expected a duration between",
+    'categorical = ["u"]\nvocabulary = { mincount = 2 }': ".vocabulary.mincount: unknown key; did you mean 'min_count'?",
+    'categorical = ["u"]\nvocabulary = 3': ".vocabulary: expected a table",
+    'numeric = ["p"]\nvocabulary = { min_count = 2 }': ".vocabulary: bounds hashed features, and none is declared",
     # encoded categories
     'encode = ["dest"]': ".encode[0]: expected a table { name = …, as = … }, found 'dest'",
     'encode = { name = "dest", as = "target" }': ".encode: expected a list of tables { name = …, as = … }, found a table",

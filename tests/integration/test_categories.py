@@ -45,9 +45,19 @@ def sample(rng: random.Random, i: int) -> dict[str, Any]:
     return one if i % 10 == 3 else {**one, "label": int(late)}
 
 
-@pytest.fixture
-def stream(servers: Servers, tmp_path: Path, unique_name: str) -> Any:
-    table = TABLE.format(name=unique_name)
+BOUNDED = """
+task = "binary"
+save_every = "100ms"
+[models."{name}".features]
+categorical = ["user", "page"]
+hash_bits = 12
+vocabulary = {{ min_count = 3, expire_after = "1h" }}
+"""
+
+
+@pytest.fixture(params=[TABLE])
+def stream(servers: Servers, tmp_path: Path, unique_name: str, request: pytest.FixtureRequest) -> Any:
+    table = request.param.format(name=unique_name)
     with opened(Stream(servers.kafka, servers.redis, unique_name, tmp_path, table, partitions=2)) as made:
         yield made
 
@@ -99,3 +109,43 @@ def test_categories_are_counted_exactly_once_over_a_crash_and_shown_by_inspect(s
     assert scaling["airport#frequency"]["max"] == pytest.approx(math.log1p(most), abs=1e-3)
     stream.command("verify", stream.name)
     assert stream.command("check").returncode == 0
+
+
+@pytest.mark.parametrize("stream", [BOUNDED], indirect=True)
+def test_a_bounded_vocabulary_is_counted_exactly_once_over_a_crash_and_forgets_by_event_time(
+    stream: Stream,
+) -> None:
+    rng, hour, begin = random.Random(8), 3_600_000, 1_700_000_000_000
+    samples: list[dict[str, Any]] = []
+    for i in range(SAMPLES):
+        page = rng.randrange(6)
+        features = {"user": f"u{rng.randrange(3_000)}", "page": f"p{page}"}
+        time = begin + i * 10 * hour // SAMPLES
+        samples.append({"timestamp": time, "features": features, "label": int(rng.random() < page / 5)})
+    values = [json.dumps(one).encode() for one in samples]
+    stream.produce(values[: SAMPLES // 2], key=lambda _: b"one partition")
+    worker = stream.worker()
+    stream.wait_learned(SAMPLES // 5, timeout=240)
+    worker.kill()
+    worker.wait()
+    stream.produce(values[SAMPLES // 2 :], key=lambda _: b"one partition")
+    stream.drain()
+
+    table: dict[int, tuple[int, int]] = {}
+    for one in samples:
+        for name, value in one["features"].items():
+            slot = feature_hash(f"{name}={value}") % 4096
+            n, seen = table.get(slot, (0, 0))
+            n = 0 if one["timestamp"] - seen > hour else n
+            table[slot] = (n + 1, max(seen, one["timestamp"]))
+    found = tensor(stream, "vocabulary").reshape(4096, 2)
+    assert {slot: (int(n), int(seen)) for slot, (n, seen) in enumerate(found) if n > 0} == table
+    document = stream.inspect()
+    memory, last = document["memory"]["vocabulary"], samples[-1]["timestamp"]
+    there = [n for n, seen in table.values() if last - seen <= hour]
+    assert memory["known"] == sum(n >= 3 for n in there)
+    assert memory["waiting"] == sum(n < 3 for n in there)
+    assert memory["expired"] == len(table) - len(there)
+    assert document["metrics"]["recent"]["accuracy"] > 0.6
+    assert "known" in stream.command("inspect", stream.name).stdout
+    stream.command("verify", stream.name)
