@@ -10,21 +10,19 @@ from pathlib import Path
 import pytest
 
 from infra.settings import load_settings
-from models.spec import BinnedFeature, EncodedFeature, FeatureSpec, NumericFeature, TextFeature
+from models.spec import (
+    BinnedFeature,
+    EncodedFeature,
+    FeatureSpec,
+    NumericFeature,
+    TextFeature,
+    VocabularySpec,
+)
 from tests.infra.test_settings_mistakes import FEATURES, message
 
 RESOLVED = {
     'numeric = [{ name = "price", transform = "log", scaling = "none" }, "a"]\nscaling = "min-max"': FeatureSpec(
-        (
-            NumericFeature(
-                "price",
-                None,
-                "none",
-                "log",
-                VocabularySpec,
-            ),
-            NumericFeature("a", None, "min-max"),
-        )
+        (NumericFeature("price", None, "none", "log"), NumericFeature("a", None, "min-max"))
     ),
     'numeric = [{ name = "v", size = 2, transform = "none" }]': FeatureSpec((NumericFeature("v", 2),)),
     'bins = [{ name = "age", edges = [18, 30.5, 65] }]': FeatureSpec(
