@@ -167,13 +167,13 @@ MISTAKES = {
     'bins = [{ name = "age", edges = [1] }]\ncategorical = ["c"]\ninteractions = [["agee", "c"]]': ".interactions[0][0]: "
     "'agee' is not declared under numeric, categorical, bins or encode; did you mean 'age'?",
     # bounded vocabulary
-    'categorical = ["u"]\nvocabulary = { min_count = 0 }': ".vocabulary.min_count: expected an integer between 1 and",
-    'categorical = ["u"]\nvocabulary = { min_count = 1 }': ".vocabulary: expected min_count above 1, expire_after, or both",
-    'categorical = ["u"]\nvocabulary = { expire_after = 5 }': ".vocabulary.expire_after: expected a duration",
-    'categorical = ["u"]\nvocabulary = { expire_after = "1ms" }': ".vocabulary.expire_after: expected a duration between",
+    'categorical = ["u"]\nvocabulary = { min_count = 0 }': ".vocabulary.min_count: expected an integer between 1 and 1000000000, found 0",
+    'categorical = ["u"]\nvocabulary = { min_count = 1 }': ".vocabulary: expected min_count above 1, expire_after, or both; else leave the table out",
+    'categorical = ["u"]\nvocabulary = { expire_after = 5 }': ".vocabulary.expire_after: expected a duration, a number and a unit in quotes: '500ms', '1s', '5m', '6h' or '30d', found 5",
+    'categorical = ["u"]\nvocabulary = { expire_after = "1ms" }': ".vocabulary.expire_after: expected a duration between '1s' and '36500d', found '1ms'",
     'categorical = ["u"]\nvocabulary = { mincount = 2 }': ".vocabulary.mincount: unknown key; did you mean 'min_count'?",
     'categorical = ["u"]\nvocabulary = 3': ".vocabulary: expected a table",
-    'numeric = ["p"]\nvocabulary = { min_count = 2 }': ".vocabulary: bounds hashed features, and none is declared",
+    'numeric = ["p"]\nvocabulary = { min_count = 2 }': ".vocabulary: bounds hashed features, and none is declared; list some under categorical, bins or text, or leave it out",
     # encoded categories
     'encode = ["dest"]': ".encode[0]: expected a table { name = …, as = … }, found 'dest'",
     'encode = { name = "dest", as = "target" }': ".encode: expected a list of tables { name = …, as = … }, found a table",
