@@ -19,7 +19,6 @@ from models.spec import (
     OptimizerSpec,
     ScheduleName,
     ScheduleSpec,
-    Task,
     UpdateSpec,
 )
 
@@ -156,18 +155,12 @@ _RATES = {
     "ftrl-proximal": 0.1,
     ADAPTIVE: 2.0,
 }
-_SEVERAL_CLASSES = 1.0
-"""normalized-adaptive where steps cannot be taken importance-aware."""
 _BY_MAXIMUM = 0.5
-"""And by the largest value, as in Vowpal Wabbit."""
+"""normalized-adaptive by the largest value, as in Vowpal Wabbit."""
 
 
-def _default_rate(name: OptimizerName, norm: str | None, task: Task) -> float:
-    if name != ADAPTIVE:
-        return _RATES[name]
-    if norm == "max":
-        return _BY_MAXIMUM
-    return _SEVERAL_CLASSES if task == "multiclass" else _RATES[name]
+def _default_rate(name: OptimizerName, norm: str | None) -> float:
+    return _BY_MAXIMUM if name == ADAPTIVE and norm == "max" else _RATES[name]
 
 
 _OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
@@ -222,12 +215,12 @@ class OptimizerSettings(Table):
             raise mistake(f"with learning_rate {rate:g} expected less than {1 / rate:g}", "weight_decay")
         return self
 
-    def spec(self, task: Task) -> OptimizerSpec:
+    def spec(self) -> OptimizerSpec:
         """As the fold reads it, with this optimizer's defaults."""
         rate = self.learning_rate
         return OptimizerSpec(
             name=self.name,
-            learning_rate=_default_rate(self.name, self.norm, task) if rate is None else rate,
+            learning_rate=_default_rate(self.name, self.norm) if rate is None else rate,
             schedule=ScheduleSpec() if self.schedule is None else self.schedule.spec(),
             l1=self.l1,
             l2=self.l2,
@@ -235,9 +228,9 @@ class OptimizerSettings(Table):
         )
 
 
-def default_optimizer(learner: LearnerName, task: Task) -> OptimizerSpec:
+def default_optimizer(learner: LearnerName) -> OptimizerSpec:
     """The optimizer of a model that names none."""
-    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec(task)
+    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec()
 
 
 DEFAULT_OPTIMIZERS: Mapping[str, OptimizerName] = {

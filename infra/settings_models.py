@@ -191,10 +191,10 @@ class ModelSettings(Table):
         if self.learner.name == "counting":
             return OptimizerSpec("sgd", 1.0)
         if self.optimizer is not None:
-            return self.optimizer.spec(self.task)
+            return self.optimizer.spec()
         if begun_with is not None and begun_with.optimizer in FORMER_DEFAULTS.get(self.learner.name, ()):
             return begun_with.optimizer
-        return default_optimizer(self.learner.name, self.task)
+        return default_optimizer(self.learner.name)
 
 
 def comparable(topic: str) -> str:
