@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, model_validator
 from infra.settings_errors import Table, mistake
 from infra.settings_values import choice, each, integer, number
 from models.spec import (
+    IN_UNITS_OF_THE_LABEL,
     Activation,
     LearnerName,
     LearnerSpec,
@@ -74,6 +75,7 @@ class LearnerSettings(Table):
     activation: Annotated[Activation | None, BeforeValidator(choice(*get_args(Activation)))] = None
     embedding: Annotated[int | None, BeforeValidator(integer(1, 4096))] = None
     deviation: _Positive = None
+    factor_rate: _Positive = None
     seed: Annotated[int | None, BeforeValidator(integer(0, 2**20))] = None
 
     @model_validator(mode="after")
@@ -89,6 +91,7 @@ class LearnerSettings(Table):
 _LATER = ("field-aware-factorization-machine",)
 _LEARNER_KEYS = {
     "factors": ("factorization-machine",),
+    "factor_rate": ("factorization-machine",),
     "hidden": ("mlp",),
     "activation": ("mlp",),
     "embedding": ("mlp",),
@@ -155,12 +158,18 @@ _RATES = {
     "ftrl-proximal": 0.1,
     ADAPTIVE: 2.0,
 }
+_IN_UNITS_OF_THE_LABEL = 3.0
+"""normalized-adaptive, whose steps are then in them, too."""
 _BY_MAXIMUM = 0.5
-"""normalized-adaptive by the largest value, as in Vowpal Wabbit."""
+"""And by the largest value, as in Vowpal Wabbit."""
 
 
-def _default_rate(name: OptimizerName, norm: str | None) -> float:
-    return _BY_MAXIMUM if name == ADAPTIVE and norm == "max" else _RATES[name]
+def _default_rate(name: OptimizerName, norm: str | None, loss: LossName) -> float:
+    if name != ADAPTIVE:
+        return _RATES[name]
+    if norm == "max":
+        return _BY_MAXIMUM
+    return _IN_UNITS_OF_THE_LABEL if loss in IN_UNITS_OF_THE_LABEL else _RATES[name]
 
 
 _OPTIMIZER_KEYS: dict[str, tuple[str, ...]] = {
@@ -215,12 +224,12 @@ class OptimizerSettings(Table):
             raise mistake(f"with learning_rate {rate:g} expected less than {1 / rate:g}", "weight_decay")
         return self
 
-    def spec(self) -> OptimizerSpec:
+    def spec(self, loss: LossName) -> OptimizerSpec:
         """As the fold reads it, with this optimizer's defaults."""
         rate = self.learning_rate
         return OptimizerSpec(
             name=self.name,
-            learning_rate=_default_rate(self.name, self.norm) if rate is None else rate,
+            learning_rate=_default_rate(self.name, self.norm, loss) if rate is None else rate,
             schedule=ScheduleSpec() if self.schedule is None else self.schedule.spec(),
             l1=self.l1,
             l2=self.l2,
@@ -228,9 +237,9 @@ class OptimizerSettings(Table):
         )
 
 
-def default_optimizer(learner: LearnerName) -> OptimizerSpec:
+def default_optimizer(learner: LearnerName, loss: LossName) -> OptimizerSpec:
     """The optimizer of a model that names none."""
-    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec()
+    return OptimizerSettings(name=DEFAULT_OPTIMIZERS[learner]).spec(loss)
 
 
 DEFAULT_OPTIMIZERS: Mapping[str, OptimizerName] = {

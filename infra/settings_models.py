@@ -23,7 +23,8 @@ from infra.settings_learning import (
     default_optimizer,
 )
 from infra.settings_values import Topic, choice, duration, each, integer, items, text
-from models.spec import LOSSES_OF, ClassLabel, ModelSpec, OptimizerSpec, Task
+from models.checks import FACTORS_APART
+from models.spec import DEFAULT_LOSSES, LOSSES_OF, ClassLabel, ModelSpec, OptimizerSpec, Task
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 OUTPUTS = {
@@ -157,6 +158,11 @@ class ModelSettings(Table):
                 "optimizer",
                 "name",
             )
+        used = DEFAULT_OPTIMIZERS.get(self.learner.name) if named is None else named
+        if self.learner.factor_rate not in (None, 1.0) and used not in FACTORS_APART:
+            raise mistake(
+                f"goes with optimizer {one_of(FACTORS_APART)}, found '{used}'", "learner", "factor_rate"
+            )
         return self
 
     @model_validator(mode="after")
@@ -190,11 +196,12 @@ class ModelSettings(Table):
     def _optimizer(self, begun_with: ModelSpec | None) -> OptimizerSpec:
         if self.learner.name == "counting":
             return OptimizerSpec("sgd", 1.0)
+        loss = DEFAULT_LOSSES[self.task] if self.loss is None else self.loss.name
         if self.optimizer is not None:
-            return self.optimizer.spec()
+            return self.optimizer.spec(loss)
         if begun_with is not None and begun_with.optimizer in FORMER_DEFAULTS.get(self.learner.name, ()):
             return begun_with.optimizer
-        return default_optimizer(self.learner.name)
+        return default_optimizer(self.learner.name, loss)
 
 
 def comparable(topic: str) -> str:

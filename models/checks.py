@@ -9,6 +9,9 @@ from models.spec import LOSSES_OF, FeatureSpec, ModelSpec, OptimizerSpec
 
 LARGEST_RATE = 1e6
 LARGEST_PRIOR_WEIGHT = 1e9
+FACTORS_APART = ("sgd", "adagrad", "rmsprop")
+"""Optimizers under which factors may have a rate of their own: they move a param by its rate times something,
+and only in steps that have its feature."""
 LARGEST_COUNT = 10**9
 LARGEST_AGE = 100 * 366 * 86_400_000
 """A century, in ms."""
@@ -124,5 +127,13 @@ def _check_learner(spec: ModelSpec) -> None:
         raise SpecError("learner: expected factors, embedding and all hidden layers of 1 or more")
     if learner.name == "mlp" and not learner.hidden:
         raise SpecError("learner.hidden: expected at least one hidden layer; learner 'linear' has none")
+    if not 0.0 < learner.factor_rate <= LARGEST_RATE:
+        raise SpecError(
+            f"learner.factor_rate: expected above 0 to {LARGEST_RATE:g}, found {learner.factor_rate}"
+        )
+    if learner.factor_rate != 1.0 and optimizer.name not in FACTORS_APART:
+        raise SpecError(
+            f"learner.factor_rate: goes with optimizer {', '.join(FACTORS_APART)}, found {optimizer.name!r}"
+        )
     if not 0.0 < learner.deviation < math.inf or learner.seed < 0:
         raise SpecError("learner: expected a deviation above 0 and a seed of 0 or more")

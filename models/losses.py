@@ -46,8 +46,6 @@ LOSSES = {
     "hinge": HINGE,
     "squared-hinge": SQUARED_HINGE,
 }
-IN_UNITS_OF_THE_LABEL = ("squared", "absolute", "huber", "quantile")
-"""Losses whose raw score is what the label is."""
 LARGEST_LABEL = 1e150
 
 

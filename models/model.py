@@ -401,6 +401,7 @@ def _scratch(layout: Layout, slots: int = 0, entries: int = 0) -> Scratch:
         w=np.zeros(size),
         state=np.zeros(size * len(layout.state_names)),
         g=np.zeros(size),
+        before=np.zeros(0 if layout.shape.sizes else size),
         units=np.zeros(units),
         slopes=np.zeros(units),
     )

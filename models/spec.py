@@ -50,6 +50,9 @@ LOSSES_OF: dict[Task, tuple[LossName, ...]] = {
 }
 """The losses that serve a task."""
 
+IN_UNITS_OF_THE_LABEL: tuple[LossName, ...] = ("squared", "absolute", "huber", "quantile")
+"""Losses whose raw score is what the label is."""
+
 FOLD_VERSION = 2
 """Counts changes of the fold's arithmetic or state layout; stands in every genesis record."""
 
@@ -247,7 +250,8 @@ class UpdateSpec(msgspec.Struct, frozen=True):
 class LearnerSpec(msgspec.Struct, frozen=True):
     """The family of the model.
 
-    "factorization-machine" has `factors` latent factors a feature. "mlp" has `hidden` layers of units with
+    "factorization-machine" has `factors` latent factors a feature, whose learning rate is `factor_rate` times
+    that of the weights. "mlp" has `hidden` layers of units with
     one `activation`; its hashed features share one table of embeddings of size `embedding`, and those of a
     sample are summed. Both begin at small numbers that follow from `seed`: factors and embeddings have the
     standard deviation `deviation`.
@@ -263,6 +267,7 @@ class LearnerSpec(msgspec.Struct, frozen=True):
     embedding: int = 16
     deviation: float = 0.1
     seed: int = 0
+    factor_rate: float = 1.0
 
 
 class LossSpec(msgspec.Struct, frozen=True):

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from models.kernels.jit import Mark, helper
 from models.layout import Layout
 from models.learners.mlp import ACTIVATIONS
-from models.losses import IN_UNITS_OF_THE_LABEL, TASKS, Loss, make_loss
+from models.losses import TASKS, Loss, make_loss
 from models.optimizers import CLOCKED, DRIFTING, OPTIMIZERS, constant, memory
 from models.optimizers.catch_up import Optimizer
 from models.rows import Float64, Int16, Int64, UInt32
 from models.scaling import SCALINGS
 from models.schedules import Schedule, make_schedule
-from models.spec import LossName, ModelSpec, OptimizerSpec, VocabularySpec
+from models.spec import IN_UNITS_OF_THE_LABEL, LossName, ModelSpec, OptimizerSpec, VocabularySpec
 
 SAMPLE, BATCH, WINDOW = 0, 1, 2
 UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
@@ -66,6 +66,7 @@ class Plan(NamedTuple):
     width: int  # params of a coordinate
     always: int  # coordinates that every row touches
     factors: int
+    factor_rate: float
     activation: int
     sizes: Int64  # units of the network's layers; (0,) without one
     optimizer: Optimizer
@@ -147,6 +148,7 @@ class Scratch(NamedTuple):
     w: Float64  # (room,) compact params
     state: Float64  # (states · room,) the optimizer's numbers of them
     g: Float64  # (room,) their gradient
+    before: Float64  # (room,) a factorization machine's params before the step, where they are asked for
     units: Float64  # a network's units; sums of a factorization machine
     slopes: Float64  # and what comes back
 
@@ -237,6 +239,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         width=layout.shape.width,
         always=layout.shape.always,
         factors=learner.factors,
+        factor_rate=float(learner.factor_rate),
         activation=ACTIVATIONS[learner.activation],
         sizes=np.array(layout.shape.sizes or (0,), dtype=np.int64),
         optimizer=make_optimizer(spec.optimizer, layout, spec.loss.name),

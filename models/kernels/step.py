@@ -117,6 +117,23 @@ def _stamp(lazy: Mark, o: Optimizer, state: Float64, room: int, size: int, clock
 
 
 @helper
+def _keep(fm: Mark, plan: Plan, scratch: Scratch, size: int) -> None:
+    if fm is not None and plan.factor_rate != 1.0:
+        for j in range(size):
+            scratch.before[j] = scratch.w[j]
+
+
+@helper
+def _scale_factors(fm: Mark, plan: Plan, scratch: Scratch, n: int) -> None:
+    """Factors go their own share of the way: the optimizer moves a param by its rate times something."""
+    if fm is not None and plan.factor_rate != 1.0:
+        for i in range(n):
+            for j in range(i * plan.width + plan.outputs, (i + 1) * plan.width):
+                move = scratch.w[j] - scratch.before[j]
+                scratch.w[j] = scratch.before[j] + plan.factor_rate * move
+
+
+@helper
 def take_steps(
     plan: Plan, S: Float64, stored: Stored, start: int, stop: int, scratch: Scratch, n: int
 ) -> int:
@@ -136,10 +153,12 @@ def take_steps(
         if plan.update == WINDOW and norm(scratch.g, size) < plan.tolerance:
             break
         _tick(plan.lazy, o, scratch.clock, rate)
+        _keep(plan.fm, plan, scratch, size)
         optimize(
             plan.lazy, plan.nag, o, plan.free, scratch.w, scratch.state, room, scratch.g, size, rate,
             scratch.clock,
         )  # fmt: skip
+        _scale_factors(plan.fm, plan, scratch, n)
         if o.penalised >= 0:
             u += rate * o.l1
             penalise(plan.free, scratch.w, scratch.state, o.penalised * room, size, u)

@@ -9,7 +9,7 @@ For each feature x_i of a sample, in this order (Ross, Mineiro & Langford, Norma
     θ_i ← θ_i - η ρ √(t / N) r h x_i / (s_i √(G_i + s_i² D))
 
     max   if |x_i| > s_i:  θ_i ← θ_i s_i / |x_i|,  s_i ← |x_i|     their NAG, algorithm 3: the largest value
-    rms   if |x_i| > 10 s_i:  x_i is taken as ±10 s_i, and θ_i ← θ_i s_i before / s_i after
+    rms   if |x_i| > 40 s_i:  x_i is taken as ±40 s_i, and θ_i ← θ_i s_i before / s_i after
           c_i ← c_i + 1,  s_i² ← s_i² + (x_i² - s_i²) / c_i         the root mean square of the values that
                                                                     were there: no outlier stops a feature
                                                                     from learning, or a model from predicting
@@ -21,14 +21,15 @@ before, with gradients as long as those of all samples are on average. What is s
 ρ is 1, but with "rms" and a loss in units of the label (squared, absolute, huber, quantile): there it is the
 root mean square of p - y so far, so that labels need no scaling either.
 
-A prediction takes x_i as the step does: at most 10 s_i, or s_i with "max", once anything was seen. Gradients
+A prediction takes x_i as the step does: at most 40 s_i, or s_i with "max", once anything was seen. Gradients
 of batches, windows and several classes take x_i as it is.
 
 With one output and steps on single samples the last line is taken importance-aware
 (optimizers/importance.py): the step moves the score by Q = ρ √(t / N) Σ x_i² / (s_i √(G_i + s_i² D)), and
 the importance is η h. Otherwise (several classes; batches and windows) the last two lines are taken as they
-stand, over the sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 2 by default.
-With "max" and η = 0.5 that is what Vowpal Wabbit does by default, but that it predicts before it rescales.
+stand, over the sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 2 by default, 3
+in units of the label. With "max" and η = 0.5 that is what Vowpal Wabbit does by default, but that it predicts
+before it rescales.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from models.kernels.jit import helper, part
 from models.optimizers.catch_up import ERRORS, NORM, WEIGHT, Optimizer
 from models.rows import Float64
 
-FAR = 10.0
+FAR = 40.0
 """Values are taken as at most so many times their root mean square."""
 PRIOR = 50.0
 """Samples that a feature counts as having been in before it was in any."""

@@ -176,6 +176,24 @@ def test_each_learner_has_a_default_optimizer(
     assert spec(file, f"{DELAY}learner = {value}\noptimizer = {{ l2 = 1 }}\n").optimizer.name == expected[1]
 
 
+RATES = {
+    "": 3.0,
+    'loss = "quantile"\n': 3.0,
+    'loss = "poisson"\n': 2.0,
+    "optimizer = { l2 = 1 }\n": 3.0,
+    'optimizer = { norm = "max" }\n': 0.5,
+    'optimizer = { name = "nag", learning_rate = 7 }\n': 7.0,
+}
+
+
+@pytest.mark.parametrize(("lines", "rate"), RATES.items(), ids=RATES)
+def test_the_default_rate_is_in_the_units_of_the_loss(file: Path, lines: str, rate: float) -> None:
+    regression = DELAY.replace('"binary"', '"regression"')
+    assert spec(file, f"{regression}{lines}").optimizer.learning_rate == rate
+    if "loss" not in lines:
+        assert spec(file, f"{DELAY}{lines}").optimizer.learning_rate == {3.0: 2.0}.get(rate, rate)
+
+
 UPDATES = {
     'update = "batch"': UpdateSpec("batch"),
     'update = "batch"\nbatch_size = 7': UpdateSpec("batch", batch_size=7),

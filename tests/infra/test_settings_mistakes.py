@@ -51,6 +51,12 @@ IN_A_MODEL = {
     "'rely'; did you mean 'relu'?",
     'learner = { name = "linear", factors = 4 }': "learner.factors: used by learner 'factorization-machine' only; "
     "the learner here is 'linear'",
+    'learner = { name = "fm", factor_rate = 0 }': "learner.factor_rate: expected a finite number above 0 and at most "
+    "1000000, found 0",
+    'learner = { name = "fm", factor_rate = 0.5 }\noptimizer = "adam"': "learner.factor_rate: goes with optimizer 'sgd', "
+    "'adagrad' or 'rmsprop', found 'adam'",
+    'learner = { name = "mlp", factor_rate = 0.5 }': "learner.factor_rate: used by learner 'factorization-machine' "
+    "only; the learner here is 'mlp'",
     'loss = "squarred"': "loss: expected 'squared', 'absolute', 'huber', 'quantile', 'poisson', 'log', 'hinge', "
     "'squared-hinge' or 'cross-entropy', found 'squarred'; did you mean 'squared'?",
     'loss = "squared"': "loss: 'squared' does not serve task 'binary'; expected 'log', 'hinge' or 'squared-hinge'",

@@ -53,7 +53,7 @@ class NormalizedReference(Reference):
         self.errors = 0.0  # Σ of squared errors by weight
 
     def scores(self, x: np.ndarray) -> np.ndarray:
-        most = 10 * self.s if self.rms else self.s
+        most = 40 * self.s if self.rms else self.s
         return np.where(self.s > 0, np.clip(x, -most, most), x) @ self.theta
 
     def meet(self, x: np.ndarray, weight: float) -> np.ndarray:
@@ -62,7 +62,7 @@ class NormalizedReference(Reference):
         for i in np.flatnonzero(has):
             if self.rms:
                 before = self.s[i]
-                near = np.clip(x[i], -10 * before, 10 * before) if self.values[i] else x[i]
+                near = np.clip(x[i], -40 * before, 40 * before) if self.values[i] else x[i]
                 self.values[i].append(near)
                 self.s[i] = np.sqrt(np.mean(np.square(self.values[i])))
                 if near != x[i]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from river import facto, optim
 
+from models.errors import SpecError
 from models.model import Model
 from models.spec import LearnerSpec, LossSpec, OptimizerSpec
 from tests.models.reference_families import MachineReference
@@ -71,10 +72,11 @@ def test_it_learns_a_product_that_a_linear_model_cannot():
     assert losses["factorization-machine"] < 0.1 * losses["linear"]
 
 
+@pytest.mark.parametrize("share", [1.0, 0.25])
 @pytest.mark.parametrize("task", ["regression", "binary"])
-def test_predictions_are_rivers(task):
+def test_predictions_are_rivers(task, share):
     rate, factors = 0.02, 3
-    learner = LearnerSpec("factorization-machine", factors=factors)
+    learner = LearnerSpec("factorization-machine", factors=factors, factor_rate=share)
     spec = model_spec(task, 5, scaling="none", learner=learner, optimizer=OptimizerSpec("sgd", rate))
     rows = make_rows(spec, 2_000, seed=5, missing=0.0, unlabelled=0.0, weighted=False)
     model = Model(spec)
@@ -82,7 +84,7 @@ def test_predictions_are_rivers(task):
     theirs = made(
         n_factors=factors,
         weight_optimizer=optim.SGD(rate),
-        latent_optimizer=optim.SGD(rate),
+        latent_optimizer=optim.SGD(share * rate),
         intercept_lr=rate,
         latent_initializer=optim.initializers.Zeros(),
         seed=1,
@@ -99,3 +101,28 @@ def test_predictions_are_rivers(task):
     np.testing.assert_allclose(
         weights_of(model)[:5, 1:], [theirs.latents[f"x{i}"] for i in range(5)], rtol=1e-9, atol=1e-9
     )
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "rmsprop"])
+@pytest.mark.parametrize("task", ["regression", "multiclass"])
+def test_factors_go_their_own_share_of_each_step(task, optimizer):
+    moves = []
+    for share in (1.0, 0.125):
+        learner = LearnerSpec("factorization-machine", factors=3, factor_rate=share)
+        optimized = OptimizerSpec(optimizer, 0.1)
+        spec = model_spec(task, bits=BITS, scaling="none", learner=learner, optimizer=optimized)
+        model = Model(spec)
+        begun = weights_of(model)
+        model.predict_and_learn(make_rows(spec, 1, unlabelled=0.0, weighted=False))
+        moves.append(weights_of(model) - begun)
+    K = spec.outputs
+    assert np.abs(moves[0][:, K:]).max() > 0.0
+    np.testing.assert_array_equal(moves[1][:, :K], moves[0][:, :K])
+    np.testing.assert_allclose(moves[1][:, K:], 0.125 * moves[0][:, K:], rtol=1e-12, atol=1e-16)
+
+
+def test_factors_of_an_optimizer_that_drifts_have_no_rate_of_their_own():
+    learner = LearnerSpec("factorization-machine", factor_rate=0.5)
+    for name in ("adam", "momentum", "ftrl-proximal"):
+        with pytest.raises(SpecError, match="factor_rate: goes with optimizer sgd, adagrad, rmsprop"):
+            Model(model_spec("binary", bits=BITS, learner=learner, optimizer=OptimizerSpec(name, 0.1)))

