@@ -22,11 +22,11 @@ from statistics import median
 from typing import Protocol
 
 TARGET = 1.0
-SMALLEST = 500
+SMALLEST = 100
 """Samples; a smaller batch weighs as much, since it costs as much to take back and to learn again."""
 LARGEST = 400_000
-STEP = 1_000
-WINDOW = 6_000
+STEP = 100
+WINDOW = 2_000
 KEPT = 0.5
 """Of the counts, from one window to the next: a batch is redone after the window in which it was learned."""
 

@@ -44,7 +44,12 @@ FAMILIES = (
     ),
 )
 
-REASONS: dict[tuple[str, str], str] = {}
+REASONS: dict[tuple[str, str], str] = {
+    ("factorization-machine", "agrawal-7"): (
+        "the rule is linear, and VW's best has betting steps (`--coin`) that need no rate; with field-aware pairs."
+        " Our linear model comes to 0.036 there, with all 50,000 samples."
+    ),
+}
 """(family, stream) → why ours is more than 1 % worse there; stands in docs/results.md."""
 
 
@@ -53,9 +58,11 @@ def tuned(optimizer: str, rate: float, **more: Any) -> dict[str, Any]:
     return {"optimizer": {"name": optimizer, "learning_rate": rate, **more}}
 
 
-def machine(factors: int, deviation: float) -> dict[str, Any]:
+def machine(factors: int, deviation: float, factor_rate: float = 1.0) -> dict[str, Any]:
     """The learner's key: factors that begin at random with this standard deviation."""
-    return {"learner": {"name": "factorization-machine", "factors": factors, "deviation": deviation}}
+    apart = {} if factor_rate == 1.0 else {"factor_rate": factor_rate}
+    learner = {"name": "factorization-machine", "factors": factors, "deviation": deviation}
+    return {"learner": learner | apart}
 
 
 def network(*hidden: int, activation: str = "relu") -> dict[str, Any]:
@@ -66,7 +73,7 @@ def network(*hidden: int, activation: str = "relu") -> dict[str, Any]:
 OURS: dict[str, list[OursSetting]] = {
     "linear": [
         OursSetting(),
-        OursSetting(tuned("normalized-adaptive", 2.0)),
+        OursSetting(tuned("normalized-adaptive", 4.0)),
         OursSetting(tuned("normalized-adaptive", 30.0)),
         OursSetting(tuned("normalized-adaptive", 100.0, norm="max")),
         OursSetting(tuned("sgd", 0.02, clip_norm=100.0)),
@@ -78,18 +85,18 @@ OURS: dict[str, list[OursSetting]] = {
     ],
     "factorization-machine": [
         OursSetting(),
-        OursSetting(machine(8, 0.1) | tuned("sgd", 0.03)),
-        OursSetting(machine(4, 0.01) | tuned("sgd", 0.03, clip_norm=100.0)),
-        OursSetting(machine(4, 0.01) | tuned("sgd", 0.1, clip_norm=100.0)),
         OursSetting(machine(2, 1e-5) | tuned("sgd", 0.003, clip_norm=1000.0)),
-        OursSetting(machine(2, 1e-5) | tuned("sgd", 0.1)),
-        OursSetting(machine(2, 0.01) | tuned("ftrl-proximal", 0.3)),
+        OursSetting(machine(2, 0.01, 0.01) | tuned("sgd", 0.03)),
+        OursSetting(machine(4, 0.01, 0.1) | tuned("sgd", 0.1)),
+        OursSetting(machine(4, 0.01, 0.1) | tuned("sgd", 0.3)),
+        OursSetting(machine(4, 0.01, 0.1) | tuned("adagrad", 0.3)),
+        OursSetting(machine(4, 0.01, 0.03) | tuned("adagrad", 1.0)),
         OursSetting(machine(2, 0.01) | tuned("ftrl-proximal", 1.0)),
     ],
     "mlp": [
         OursSetting(),
-        OursSetting(network(64, 32) | tuned("adam", 0.003)),
         OursSetting(network(64, 32) | tuned("adagrad", 0.03)),
+        OursSetting(network(64, activation="tanh") | tuned("adagrad", 0.03)),
         OursSetting(network(32) | tuned("sgd", 0.03)),
         OursSetting(network(32, activation="tanh") | tuned("adagrad", 0.1)),
         OursSetting(network(32, activation="tanh") | tuned("adagrad", 0.3)),
