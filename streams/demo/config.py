@@ -26,7 +26,6 @@ url = "{{redis}}"
 samples = "{SAMPLES}"
 task = "binary"                # late (1) or not (0)
 learner = "linear"
-optimizer = {{{{ name = "adagrad", learning_rate = 0.1 }}}}
 update = "sample"
 
 [models.{MODEL}.features]
