@@ -40,7 +40,8 @@ on {partitions} partitions in turn; the demo's model. Log loss since the start, 
 and of a sequential pass over the same learning log. All: all of them wait on the topics at once, and each
 worker takes as much as it can. A number: flights that were sent and are not learned yet; the next ones leave
 when these are learned. Flights of one hour are late together, so a model gains from what it learned a moment
-ago, and loses by what is on its way elsewhere.
+ago, and loses by what is on its way elsewhere: that difference is the price of samples that come at the same
+moment, and grows with their number, not with that of the workers alone.
 
 {table}
 
@@ -133,7 +134,10 @@ def known_flights(limit: int | None) -> list[tuple[bytes, bytes]]:
 def main(
     workers: str, on_their_way: int, backlog: bool, in_step: int, limit: int | None, document: bool
 ) -> None:
-    """Log loss of several workers against a sequential pass over the same log; exits 1 above 0.5 %."""
+    """Log loss of several workers against a sequential pass over the same log.
+
+    Exits 1 if a backlog's is more than 0.5 % above or below it.
+    """
     load_before = os.getloadavg()[0]
     flights = known_flights(limit)
     ways = [None, on_their_way] if backlog else [on_their_way]
@@ -165,7 +169,7 @@ def main(
     if document:
         text = TEXT.format(partitions=PARTITIONS, table=table, conditions=conditions(load_before))
         write_section("many-workers", TITLE, text)
-    if any(abs(one.percent) > ALLOWED_PERCENT for one in measured):
+    if any(abs(one.percent) > ALLOWED_PERCENT for one in measured if one.on_their_way is None):
         click.echo(f"error: a difference above {ALLOWED_PERCENT} %", err=True)
         sys.exit(1)
 
