@@ -74,13 +74,12 @@ def _take_features(plan: Plan, stored: Stored, i: int, scratch: Scratch) -> int:
         scratch.g[j] = stored.x[i * dense + j]
     scratch.touched[dense] = dense
     scratch.g[dense] = 1.0
-    first, last = stored.indptr[i], stored.indptr[i + 1]
-    m = dense + 1 - first
-    for e in range(first, last):
-        scratch.touched[m + e] = stored.coordinates[e]
-        scratch.g[m + e] = stored.values[e]
-    end: int = m + last
-    return end
+    m = unsigned(dense + 1)
+    for e in range(unsigned(stored.indptr[i]), unsigned(stored.indptr[i + 1])):
+        scratch.touched[m] = stored.coordinates[e]
+        scratch.g[m] = stored.values[e]
+        m += unsigned(1)
+    return int(m)
 
 
 @part
@@ -93,11 +92,11 @@ def _step(
 
     Comes out with x as they were taken.
     """
-    spacing = 1 + o.states
+    spacing, entry = 1 + o.states, unsigned(2 + o.states)
     p, norm = 0.0, 0.0
-    for f in range(m):
+    for f in range(unsigned(m)):
         c = unsigned(table + spacing * touched[f])
-        _note(S, c, spacing, journal, unsigned(at + (spacing + 1) * f))
+        _note(S, c, spacing, journal, unsigned(at) + entry * f)
         taken = near(o, x[f], S[c + SIZE])
         norm += meet(o, x[f], 1, S, c, S, c + SIZE, c + COUNT)
         x[f] = taken
@@ -111,7 +110,7 @@ def _step(
     squared = weight * slope * slope
     own = prior(o, S[table + spacing * intercept + 1] + squared, clock)
     q = 0.0
-    for f in range(m):
+    for f in range(unsigned(m)):
         c = unsigned(table + spacing * touched[f])
         total = S[c + G] + squared * (x[f] * x[f])
         S[c + G] = total
@@ -122,7 +121,7 @@ def _step(
     scale = multiplier(o, clock)
     step = importance_step(loss, p, label, rate * weight, scale * q) * scale
     bad = 0 if u <= LIMIT else 1
-    for f in range(m):
+    for f in range(unsigned(m)):
         c = unsigned(table + spacing * touched[f])
         value = S[c] - step * moves[f]
         S[c] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.kernels.categories import can_be_counted
 from models.kernels.family import add_gradient, stored_scores
 from models.kernels.gather import gather
-from models.kernels.jit import Mark, helper, part
+from models.kernels.jit import Mark, helper, part, unsigned
 from models.kernels.judge import (
     ACCEPTED,
     BAD_FEATURES,
@@ -37,14 +37,14 @@ def encode(
     multiply(plan.pairs, d, x, xat)
     stored.labels[at] = batch.labels[i]
     stored.weights[at] = batch.weights[i]
-    to = stored.indptr[at]
-    for e in range(batch.indptr[i], batch.indptr[i + 1]):
+    to = unsigned(stored.indptr[at])
+    for e in range(unsigned(batch.indptr[i]), unsigned(batch.indptr[i + 1])):
         if not is_learned(plan.known, S, plan, batch, i, e):
             continue
         c = batch.scaled_by[e]
         stored.coordinates[to] = plan.always + (batch.indices[e] & plan.mask)
         stored.values[to] = batch.values[e] * x[xat + c] if c >= 0 else batch.values[e]
-        to += 1
+        to += unsigned(1)
     stored.indptr[at + 1] = to
 
 

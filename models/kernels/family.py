@@ -4,7 +4,7 @@ the gradient. A further family has a branch in each function.
 
 from __future__ import annotations
 
-from models.kernels.jit import Mark, helper, part
+from models.kernels.jit import Mark, helper, part, unsigned
 from models.kernels.plan import Batch, Plan, Scratch, Stored, place
 from models.kernels.vocabulary import takes_part
 from models.learners import factorization as machine
@@ -20,7 +20,7 @@ def param(lazy: Mark, nag: Mark, S: Float64, plan: Plan, j: int) -> float:
     """The j-th param of the table, as it is after all steps so far."""
     if lazy is not None and plan.optimizer.drifts:
         return param_now(plan.optimizer, S, plan.table_states, j, plan.table + j)
-    value: float = S[plan.table + place(nag, plan, j)]
+    value: float = S[unsigned(plan.table + place(nag, plan, j))]
     return value
 
 
@@ -29,7 +29,7 @@ def taken(nag: Mark, S: Float64, plan: Plan, j: int, x: float) -> float:
     """A feature's value as the prediction takes it, for the j-th param of the table."""
     if nag is None:
         return x
-    return bounded(plan.optimizer, x, S[plan.table_states[1] + place(nag, plan, j)])
+    return bounded(plan.optimizer, x, S[unsigned(plan.table_states[1] + place(nag, plan, j))])
 
 
 @helper
@@ -40,7 +40,7 @@ def _served_linear(S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, out
         for j in range(plan.dense):
             p = j * outputs + k
             s += param(None, plan.nag, S, plan, p) * taken(plan.nag, S, plan, p, z[j])
-        for e in range(batch.indptr[i], batch.indptr[i + 1]):
+        for e in range(unsigned(batch.indptr[i]), unsigned(batch.indptr[i + 1])):
             if not takes_part(plan.known, S, plan, batch, i, e):
                 continue
             c = batch.scaled_by[e]

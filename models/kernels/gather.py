@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.kernels.jit import Mark, helper, prefetch
+from models.kernels.jit import Mark, helper, prefetch, unsigned
 from models.kernels.plan import Batch, Plan, Scratch, Stored, place
 from models.optimizers.catch_up import DECAYED, STEPS, catch_up
 from models.rows import Float64, Int64
@@ -77,7 +77,7 @@ def fetch(S: Float64, plan: Plan, batch: Batch, i: int) -> None:
     """Begin to load what row i will touch: of a large table each coordinate is a wait for the memory."""
     if i >= batch.labels.size:
         return
-    for e in range(batch.indptr[i], batch.indptr[i + 1]):
+    for e in range(unsigned(batch.indptr[i]), unsigned(batch.indptr[i + 1])):
         j = (plan.always + (batch.indices[e] & plan.mask)) * plan.width
         prefetch(S, plan.table + place(plan.nag, plan, j))
         if plan.known is not None:

@@ -92,7 +92,8 @@ def prior(o: Optimizer, G: float, clock: Float64) -> float:
 def spread(o: Optimizer, G: float, size: float, prior: float) -> float:
     """s √(G + s² D); `size` is s, with "rms" s²."""
     if o.rms:
-        return math.sqrt(size) * math.sqrt(G + size * prior)
+        s = 1.0 if size == 1.0 else math.sqrt(size)  # as of categories: no root
+        return s * math.sqrt(G + size * prior)
     return size * math.sqrt(G)
 
 
