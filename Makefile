@@ -33,16 +33,19 @@ SIDE_BY_SIDE := tests/models tests/infra tests/streams tests/benchmarks
 # The fault table of tests/consistency with all its seeds, on real servers: half an hour; `make test` has a short form.
 # One row alone: make consistency ROW=zombie
 consistency: setup
+	$(BIN)/python -m tests.compile_kernels linear
 	GRADSTREAM_LONG=1 GRADSTREAM_ROW=$(ROW) $(BIN)/python -m pytest tests/consistency/test_faults.py
 
 # What else has a long form: broken variants that the table must find, fifty crashes on one partition, larger bounds
 # of the model check and of the state machine. A quarter of an hour.
 consistency-more: setup
+	$(BIN)/python -m tests.compile_kernels
 	GRADSTREAM_LONG=1 $(BIN)/python -m pytest tests/consistency tests/streams/test_machine.py \
 	    tests/models tests/integration/test_worker.py tests/integration/test_bad_input.py --ignore tests/consistency/test_faults.py
 
 # Three workers, one of them killed every 20 seconds, for ten minutes.
 endurance: setup
+	$(BIN)/python -m tests.compile_kernels linear
 	$(BIN)/python -m tests.consistency.endurance
 
 # The stream beside its peers, then the learners without Kafka. PyTorch is compared with where it is installed: name

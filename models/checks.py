@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from models.errors import SpecError
-from models.spec import LOSSES_OF, FeatureSpec, ModelSpec, OptimizerSpec
+from models.spec import LOSSES_OF, FeatureSpec, ModelSpec, OptimizerSpec, ScheduleSpec
 
 LARGEST_RATE = 1e6
 LARGEST_PRIOR_WEIGHT = 1e9
@@ -103,6 +103,7 @@ def _check_optimizer(optimizer: OptimizerSpec) -> None:
             f"optimizer.weight_decay: with learning_rate {rate} at most {1 / rate:g}, "
             f"found {optimizer.weight_decay}"
         )
+    _check_schedule(optimizer.schedule)
     if optimizer.name == "ftrl-proximal" and optimizer.schedule.name != "constant":
         raise SpecError(
             f"optimizer.schedule: found {optimizer.schedule.name}, but ftrl-proximal adapts its own rates; "
@@ -112,6 +113,15 @@ def _check_optimizer(optimizer: OptimizerSpec) -> None:
         raise SpecError(
             "optimizer: clips nothing with normalized-adaptive, whose steps are bounded; leave it out"
         )
+
+
+def _check_schedule(schedule: ScheduleSpec) -> None:
+    if not (0.0 <= schedule.power < math.inf and 0.0 < schedule.factor <= 1.0):
+        raise SpecError("optimizer.schedule: expected a power of 0 or more and a factor above 0, at most 1")
+    if not 0.0 <= schedule.floor <= 1.0:
+        raise SpecError(f"optimizer.schedule.floor: expected 0 to 1, found {schedule.floor}")
+    if schedule.every < 1 or schedule.horizon < 1 or schedule.warmup < 0:
+        raise SpecError("optimizer.schedule: expected every and horizon of 1 or more, a warmup of 0 or more")
 
 
 def _check_learner(spec: ModelSpec) -> None:

@@ -1,6 +1,7 @@
 """Compile every variant of the kernels before the tests, whose many processes would each wait for them.
 
-python -m tests.compile_kernels: half a minute for each variant, once; nothing when they are in numba's cache.
+python -m tests.compile_kernels [LEARNER …]: half a minute for each variant, of all learners or of these, once;
+nothing when they are in numba's cache.
 """
 
 from __future__ import annotations
@@ -49,9 +50,10 @@ VARIANTS = (
 )
 
 
-def main() -> None:
+def main(learners: list[str]) -> None:
+    chosen = [one for one in VARIANTS if not learners or one.learner in learners]
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
-        for done in as_completed([pool.submit(compile_for, variant) for variant in VARIANTS]):
+        for done in as_completed([pool.submit(compile_for, variant) for variant in chosen]):
             print(done.result(), file=sys.stderr)
 
 
@@ -73,4 +75,4 @@ def compile_for(variant: Variant) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -144,6 +144,16 @@ def test_each_optimizer_keeps_the_tensors_that_it_needs():
             model_spec(optimizer=OptimizerSpec("ftrl-proximal", schedule=ScheduleSpec("inverse-scaling"))),
             "leave the schedule out",
         ),
+        *(
+            (model_spec(optimizer=OptimizerSpec("sgd", schedule=schedule)), message)
+            for schedule, message in {
+                ScheduleSpec("step", factor=0.0): "expected a power of 0 or more and a factor above 0",
+                ScheduleSpec("inverse-scaling", power=float("nan")): "expected a power of 0 or more",
+                ScheduleSpec("cosine", floor=1.5): "floor: expected 0 to 1, found 1.5",
+                ScheduleSpec("exponential", every=0): "expected every and horizon of 1 or more",
+                ScheduleSpec(warmup=-1): "a warmup of 0 or more",
+            }.items()
+        ),
         (model_spec(update=UpdateSpec("batch", batch_size=0)), "batch_size: expected 1 or more, found 0"),
     ],
 )
