@@ -1,7 +1,7 @@
 """Compile every variant of the kernels before the tests, whose many processes would each wait for them.
 
-python -m tests.compile_kernels [LEARNER …]: half a minute for each variant, of all learners or of these, once;
-nothing when they are in numba's cache.
+python -m tests.compile_kernels [LEARNER …]: half a minute for each variant, of all learners or of these,
+once; nothing when they are in numba's cache.
 """
 
 from __future__ import annotations
