@@ -46,8 +46,8 @@ FAMILIES = (
 
 REASONS: dict[tuple[str, str], str] = {
     ("factorization-machine", "agrawal-7"): (
-        "the rule is linear; VW's best takes betting steps (`--coin`), which need no rate, and field-aware"
-        " pairs. Our linear model comes to 0.036 there, with all 50,000 samples"
+        "The rule is linear; VW's best takes betting steps (`--coin`), which need no rate, and field-aware"
+        " pairs. Our linear model comes to 0.036 there, with all 50,000 samples."
     ),
 }
 """(family, stream) → why ours is more than 1 % worse there; stands in docs/results.md."""
