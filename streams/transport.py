@@ -214,7 +214,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._drop.set()
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:  # noqa: ASYNC109
-        """One message a fetched batch; what comes while the flow is stopped is dropped (a seek follows)."""
+        """One message a fetched batch.
+
+        None is dropped here. A fetch that was asked for before a rebalance may be answered after the seek
+        that follows it, with what was fetched after that seek: nobody would fetch it again. So all batches
+        wait for the flow, and the number of its seek tells the processor which of them are stale.
+        """
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         active = self._get_active_partitions()
@@ -222,9 +227,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._drop.clear()
             await self.wait_first(self._drop.wait(), timeout=timeout)
             return
-        generation = self.app.consumer_generation_id
         for tp, batch in (await self._getmany(active_partitions=active, timeout=timeout)).items():
-            if self.should_stop or not self.flow_active or self.app.consumer_generation_id != generation:
+            if not self.flow_active:
+                await self.wait(self.can_resume_flow)
+            if self.should_stop:
                 return
             yield tp, self._batch_message(tp, batch)
 

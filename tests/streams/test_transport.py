@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from importlib import metadata
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,8 +18,11 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport import consumer as base
 from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
 
 from streams import raw_records
+from streams.processor import Fetched
+from streams.transport import BatchConsumer
 
 
 def parameters(function: Any) -> list[str]:
@@ -81,3 +86,43 @@ def test_raw_records_replace_the_class_that_the_fetcher_looks_up(monkeypatch: py
     monkeypatch.setattr(fetcher, "PartitionRecords", fetcher.PartitionRecords)
     raw_records.install()
     assert fetcher.PartitionRecords is raw_records.RawPartitionRecords
+
+
+class Fetching(BatchConsumer):
+    """A consumer whose thread answers when the test says so."""
+
+    should_stop = False
+
+    def __init__(self) -> None:
+        self.app = SimpleNamespace(consumer_generation_id=1)
+        self.flow_active, self.can_resume_flow = True, asyncio.Event()
+        self.answer: asyncio.Future[dict[TP, Fetched]] = asyncio.get_running_loop().create_future()
+
+    def _get_active_partitions(self) -> set[TP]:
+        return {TP("samples", 0)}
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109
+        return await self.answer
+
+    async def wait(self, *events: asyncio.Event, **_: Any) -> Any:
+        await events[0].wait()
+
+
+def test_a_fetch_that_a_rebalance_overtakes_is_not_lost() -> None:
+    asyncio.run(asyncio.wait_for(_overtake(), 10))
+
+
+async def _overtake() -> None:
+    consumer, tp = Fetching(), TP("samples", 0)
+    asked = asyncio.create_task(anext(consumer.getmany(timeout=1.0)))
+    await asyncio.sleep(0)
+    consumer.flow_active = False  # the partitions are revoked; assigned again, and sought
+    consumer.app.consumer_generation_id = 2
+    batch = Fetched("samples", 0, 7, 10, 12, (), 0.0)
+    consumer.answer.set_result({tp: batch})
+    await asyncio.sleep(0.01)
+    assert not asked.done(), "the flow is stopped"
+    consumer.flow_active = True
+    consumer.can_resume_flow.set()
+    found, message = await asked
+    assert (found, message.value, message.generation_id) == (tp, batch, 2)
