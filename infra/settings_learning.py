@@ -156,7 +156,7 @@ _RATES = {
     "adam": 0.001,
     "adamw": 0.001,
     "ftrl-proximal": 0.1,
-    ADAPTIVE: 2.0,
+    ADAPTIVE: 1.5,
 }
 _IN_UNITS_OF_THE_LABEL = 3.0
 """normalized-adaptive, whose steps are then in them, too."""

@@ -27,7 +27,7 @@ of batches, windows and several classes take x_i as it is.
 With one output and steps on single samples the last line is taken importance-aware
 (optimizers/importance.py): the step moves the score by Q = ρ √(t / N) Σ x_i² / (s_i √(G_i + s_i² D)), and
 the importance is η h. Otherwise (several classes; batches and windows) the last two lines are taken as they
-stand, over the sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 2 by default, 3
+stand, over the sample's or the mean gradient g: G_i ← G_i + g_i², and g_i for r h x_i. η is 1.5 by default, 3
 in units of the label. With "max" and η = 0.5 that is what Vowpal Wabbit does by default, but that it predicts
 before it rescales.
 """

@@ -53,7 +53,7 @@ def test_the_smallest_file_gives_every_default(file: Path) -> None:
         None,
         10.0,
     )
-    adaptive = OptimizerSpec("normalized-adaptive", 2.0)
+    adaptive = OptimizerSpec("normalized-adaptive", 1.5)
     assert model.spec() == ModelSpec("binary", EVERY_FEATURE, (0, 1), optimizer=adaptive)
 
 
@@ -118,7 +118,7 @@ OPTIMIZERS = {
         "ftrl-proximal", 0.1, l1=1.0, l2=0.5, beta=0.0
     ),
     "{ learning_rate = 1 }": OptimizerSpec("normalized-adaptive", 1.0),
-    '"nag"': OptimizerSpec("normalized-adaptive", 2.0),
+    '"nag"': OptimizerSpec("normalized-adaptive", 1.5),
     '{ name = "nag", norm = "max" }': OptimizerSpec("normalized-adaptive", 0.5, norm="max"),
     '"adam"': OptimizerSpec("adam", 0.001),
     '{ name = "adamw", learning_rate = 0.01, weight_decay = 0.1, clip_norm = 1 }': OptimizerSpec(
@@ -132,7 +132,7 @@ OPTIMIZERS = {
         "sgd", 0.01, ScheduleSpec("inverse-scaling", 0.5)
     ),
     '{ schedule = { name = "inverse-scaling", power = 0.25 } }': OptimizerSpec(
-        "normalized-adaptive", 2.0, ScheduleSpec("inverse-scaling", 0.25)
+        "normalized-adaptive", 1.5, ScheduleSpec("inverse-scaling", 0.25)
     ),
 }
 
@@ -179,7 +179,7 @@ def test_each_learner_has_a_default_optimizer(
 RATES = {
     "": 3.0,
     'loss = "quantile"\n': 3.0,
-    'loss = "poisson"\n': 2.0,
+    'loss = "poisson"\n': 1.5,
     "optimizer = { l2 = 1 }\n": 3.0,
     'optimizer = { norm = "max" }\n': 0.5,
     'optimizer = { name = "nag", learning_rate = 7 }\n': 7.0,
@@ -191,7 +191,7 @@ def test_the_default_rate_is_in_the_units_of_the_loss(file: Path, lines: str, ra
     regression = DELAY.replace('"binary"', '"regression"')
     assert spec(file, f"{regression}{lines}").optimizer.learning_rate == rate
     if "loss" not in lines:
-        assert spec(file, f"{DELAY}{lines}").optimizer.learning_rate == {3.0: 2.0}.get(rate, rate)
+        assert spec(file, f"{DELAY}{lines}").optimizer.learning_rate == {3.0: 1.5}.get(rate, rate)
 
 
 UPDATES = {

@@ -24,7 +24,7 @@ from tests.models.samples import (
 
 RMS, MAX = (OptimizerSpec("normalized-adaptive", 0.5, norm=norm) for norm in ("rms", "max"))
 UNTUNED = {
-    "binary": OptimizerSpec("normalized-adaptive", 2.0),
+    "binary": OptimizerSpec("normalized-adaptive", 1.5),
     "regression": OptimizerSpec("normalized-adaptive", 3.0),
 }
 """As tests/infra/test_settings.py has it."""

@@ -53,7 +53,7 @@ def test_a_model_that_names_no_optimizer_keeps_the_one_that_its_log_was_begun_wi
 
 def test_a_new_model_that_names_no_optimizer_gets_the_adaptive_one(tmp_path: Path) -> None:
     spec = resolved(tmp_path, "", None)
-    assert spec.optimizer == OptimizerSpec("normalized-adaptive", 2.0)
+    assert spec.optimizer == OptimizerSpec("normalized-adaptive", 1.5)
     check_genesis(genesis_value(spec, "t"), spec, "t", "m")
     assert begun_with(genesis_value(spec, "t")) == spec
 
