@@ -16,7 +16,7 @@ from models.kernels.judge import (
     explodes,
 )
 from models.kernels.plan import SAMPLE, Batch, Plan, Scratch, Stored
-from models.kernels.vocabulary import is_learned
+from models.kernels.vocabulary import takes_part
 from models.learners.linear import raw_scores, row_explodes
 from models.losses import is_label, to_derivative
 from models.rows import Float64
@@ -39,7 +39,7 @@ def encode(
     stored.weights[at] = batch.weights[i]
     to = unsigned(stored.indptr[at])
     for e in range(unsigned(batch.indptr[i]), unsigned(batch.indptr[i + 1])):
-        if not is_learned(plan.known, S, plan, batch, i, e):
+        if not takes_part(plan.known, S, plan, batch, i, e, 1.0):
             continue
         c = batch.scaled_by[e]
         stored.coordinates[to] = plan.always + (batch.indices[e] & plan.mask)

@@ -41,7 +41,7 @@ def _served_linear(S: Float64, plan: Plan, batch: Batch, i: int, z: Float64, out
             p = j * outputs + k
             s += param(None, plan.nag, S, plan, p) * taken(plan.nag, S, plan, p, z[j])
         for e in range(unsigned(batch.indptr[i]), unsigned(batch.indptr[i + 1])):
-            if not takes_part(plan.known, S, plan, batch, i, e):
+            if not takes_part(plan.known, S, plan, batch, i, e, 0.0):
                 continue
             c = batch.scaled_by[e]
             value = batch.values[e] * z[c] if c >= 0 else batch.values[e]
@@ -62,7 +62,7 @@ def _served_fm(
     for j in range(plan.dense):
         machine.take_feature(S, plan.table + j * width, z[j], outputs, factors, units, out, at)
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
-        if not takes_part(plan.known, S, plan, batch, i, e):
+        if not takes_part(plan.known, S, plan, batch, i, e, 0.0):
             continue
         c = batch.scaled_by[e]
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]
@@ -87,7 +87,7 @@ def _served_mlp(
     for k in range(width):
         units[dense + k] = 0.0
     for e in range(batch.indptr[i], batch.indptr[i + 1]):
-        if not takes_part(plan.known, S, plan, batch, i, e):
+        if not takes_part(plan.known, S, plan, batch, i, e, 0.0):
             continue
         c = batch.scaled_by[e]
         x = batch.values[e] * z[c] if c >= 0 else batch.values[e]

@@ -17,36 +17,22 @@ from __future__ import annotations
 
 from models.kernels.jit import Mark, helper, part
 from models.kernels.journal import put
-from models.kernels.plan import Batch, Plan, UInt8, Vocabulary, place
+from models.kernels.plan import Batch, Plan, UInt8, place
 from models.rows import Float64
 
 
 @helper
-def _known(v: Vocabulary, S: Float64, h: int, time: int) -> float:
-    """n of a hashed coordinate, 0 if it is stale."""
-    p = v.table + 2 * h
-    if v.age > 0.0 and time - S[p + 1] > v.age:
-        return 0.0
-    n: float = S[p]
-    return n
-
-
-@helper
-def takes_part(known: Mark, S: Float64, plan: Plan, batch: Batch, i: int, e: int) -> bool:
-    """Whether entry e has a part in the prediction of row i."""
+def takes_part(known: Mark, S: Float64, plan: Plan, batch: Batch, i: int, e: int, more: float) -> bool:
+    """Whether entry e has a part in the prediction of row i (more = 0), or in what is learned of it, which is
+    not counted yet (more = 1).
+    """
     if known is None:
         return True
-    n = _known(plan.vocabulary, S, batch.indices[e] & plan.mask, batch.timestamps[i])
-    return n >= plan.vocabulary.least
-
-
-@helper
-def is_learned(known: Mark, S: Float64, plan: Plan, batch: Batch, i: int, e: int) -> bool:
-    """Whether entry e has a part in what is learned of row i, which is not counted yet."""
-    if known is None:
-        return True
-    n = _known(plan.vocabulary, S, batch.indices[e] & plan.mask, batch.timestamps[i])
-    return n + 1.0 >= plan.vocabulary.least
+    v = plan.vocabulary
+    p, n = v.table + 2 * (batch.indices[e] & plan.mask), 0.0
+    if not (v.age > 0.0 and batch.timestamps[i] - S[p + 1] > v.age):
+        n = S[p]
+    return n + more >= v.least
 
 
 @helper
