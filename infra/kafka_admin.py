@@ -149,6 +149,15 @@ class KafkaAdmin:
         """Partition → offset that the next record will have."""
         return self._offsets(topic, LATEST)
 
+    def offsets_at(self, topic: str, milliseconds: int) -> dict[int, int]:
+        """Partition → offset of the first record whose timestamp is at or after a time, else of the next one.
+
+        milliseconds: since 1970, not negative.
+        """
+        ends = self.end_offsets(topic)  # asked first: what comes in between is then not passed over
+        found = self._offsets(topic, milliseconds)
+        return {p: found[p] if found[p] >= 0 else end for p, end in ends.items()}
+
     def _offsets(self, topic: str, which: int) -> dict[int, int]:
         info = self.require(topic)
         partitions = {TopicPartition(topic, p): which for p in range(info.partitions)}
@@ -180,7 +189,14 @@ class KafkaAdmin:
             if error not in (kafka_errors.NoError, kafka_errors.TopicAlreadyExistsError):
                 raise self._failed(what, error(answer["error_message"] or error.__name__))
             self._client.wait_for_topics([topic], timeout_ms=int(SETTLE_SECONDS * 1000))
-        return self.describe([topic])[topic]
+        found: list[TopicInfo] = []  # the broker that is asked now may hear of the topic later
+
+        def known() -> bool:
+            found.extend(self.describe([topic]).values())
+            return bool(found)
+
+        self._wait(known, what)
+        return found[0]
 
     def extend(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions and wait until they can be used."""
@@ -191,7 +207,7 @@ class KafkaAdmin:
                 if result.error_code:
                     error = kafka_errors.for_code(result.error_code)
                     raise self._failed(what, error(result.error_message or error.__name__))
-        self._wait(lambda: self.describe([topic])[topic].partitions >= partitions, what)
+        self._wait(lambda: any(t.partitions >= partitions for t in self.describe([topic]).values()), what)
 
     def topic_config(self, topic: str) -> dict[str, str]:
         """All settings of a topic as they are in effect, defaults included."""

@@ -6,6 +6,7 @@
     gradstream:{NAME}:weights    hash: feature name → weight
     gradstream:{NAME}:audit      hash: LOG-OFFSET WORKER → digest of the worker's fold there
     gradstream:{NAME}:unequal    text: the last finding that workers differed
+    gradstream:{NAME}:waiting:…  samples that wait for their labels (infra.redis_waiting)
     gradstream:{NAME}:updates    channel: each new version
 
 The braces are literal: one model's keys share a slot of a Redis Cluster.
@@ -66,26 +67,26 @@ class RedisStore:
 
     async def register(self, model: str) -> None:
         """See CheckpointStore."""
-        async with self._errors():
+        async with self.errors():
             await cast(Any, self._redis.sadd(MODELS, model))
 
     async def models(self) -> list[str]:
         """See CheckpointStore."""
-        async with self._errors():
+        async with self.errors():
             return sorted(name.decode() for name in await cast(Any, self._redis.smembers(MODELS)))
 
     async def load(self, model: str) -> Checkpoint | None:
         """See CheckpointStore."""
-        async with self._errors(), self._redis.pipeline(transaction=True) as pipe:
+        async with self.errors(), self._redis.pipeline(transaction=True) as pipe:
             for part in ("", "tensors", "weights"):
                 pipe.hgetall(model_key(model, part))
             text, tensors, weights = await pipe.execute()
         if not text:
             return None
         checkpoint = Checkpoint(
-            text=_texts(text),
+            text=texts(text),
             tensors={name.decode(): value for name, value in tensors.items()},
-            weights=_texts(weights),
+            weights=texts(weights),
         )
         missing = {"log_offset", "log_topic_id", "digest", "spec"} - checkpoint.text.keys()
         if missing or not checkpoint.text["log_offset"].isdigit():
@@ -98,13 +99,13 @@ class RedisStore:
 
     async def load_text(self, model: str) -> Mapping[str, str]:
         """See CheckpointStore."""
-        async with self._errors():
-            return _texts(await cast(Any, self._redis.hgetall(model_key(model))))
+        async with self.errors():
+            return texts(await cast(Any, self._redis.hgetall(model_key(model))))
 
     async def load_weights(self, model: str) -> Mapping[str, str]:
         """See CheckpointStore."""
-        async with self._errors():
-            return _texts(await cast(Any, self._redis.hgetall(model_key(model, "weights"))))
+        async with self.errors():
+            return texts(await cast(Any, self._redis.hgetall(model_key(model, "weights"))))
 
     async def save(self, model: str, checkpoint: Checkpoint) -> SaveAnswer:
         """See CheckpointStore."""
@@ -112,7 +113,7 @@ class RedisStore:
         if checkpoint.since is not None and size > LARGEST_PARTIAL_BYTES:
             return "full"
         staging = model_key(model, f"staging:{uuid.uuid4().hex}")
-        async with self._errors():
+        async with self.errors():
             if checkpoint.since is None:
                 await self._stage(staging, checkpoint.tensors)
             try:
@@ -130,12 +131,12 @@ class RedisStore:
     async def compare(self, model: str, worker: str, digests: Mapping[int, str]) -> Digests:
         """See CheckpointStore."""
         key = model_key(model, "audit")
-        async with self._errors():
+        async with self.errors():
             if digests:
                 fields = {f"{offset} {worker}": digest for offset, digest in digests.items()}
                 await cast(Any, self._redis.hset(key, mapping=cast(Any, fields)))
             found: Digests = {}
-            for field, digest in _texts(await cast(Any, self._redis.hgetall(key))).items():
+            for field, digest in texts(await cast(Any, self._redis.hgetall(key))).items():
                 offset, _, by = field.partition(" ")
                 if offset.isdigit():
                     found.setdefault(int(offset), {})[by] = digest
@@ -147,18 +148,18 @@ class RedisStore:
 
     async def note_unequal(self, model: str, text: str) -> None:
         """See CheckpointStore."""
-        async with self._errors():
+        async with self.errors():
             await self._redis.set(model_key(model, "unequal"), text)
 
     async def unequal(self, model: str) -> str | None:
         """See CheckpointStore."""
-        async with self._errors():
+        async with self.errors():
             found = cast("bytes | None", await self._redis.get(model_key(model, "unequal")))
         return None if found is None else found.decode("utf-8", "replace")
 
     async def delete(self, model: str) -> int:
         """See CheckpointStore."""
-        async with self._errors():
+        async with self.errors():
             keys = [key async for key in self._redis.scan_iter(match=_literal(model_key(model)) + "*")]
             removed = int(await self._redis.delete(*keys)) if keys else 0
             return removed + int(await cast(Any, self._redis.srem(MODELS, model)))
@@ -198,8 +199,14 @@ class RedisStore:
         answer = await self._save_script(keys=keys, args=args)
         return answer.decode() if isinstance(answer, bytes) else str(answer)
 
+    @property
+    def client(self) -> Any:
+        """The connection, for what else is kept of models."""
+        return self._redis
+
     @asynccontextmanager
-    async def _errors(self) -> AsyncIterator[None]:
+    async def errors(self) -> AsyncIterator[None]:
+        """Turn what Redis raises into StoreUnavailable."""
         try:
             yield
         except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
@@ -209,7 +216,8 @@ class RedisStore:
             ) from error
 
 
-def _texts(table: Mapping[bytes, bytes]) -> dict[str, str]:
+def texts(table: Mapping[bytes, bytes]) -> dict[str, str]:
+    """A hash of texts as Redis gives it."""
     return {name.decode(): value.decode("utf-8", "replace") for name, value in table.items()}
 
 

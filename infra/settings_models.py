@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from infra.settings_errors import Table, mistake, one_of, shown
+from infra.settings_errors import mistake, one_of, shown
 from infra.settings_features import EVERY_FEATURE, FeatureSettings
+from infra.settings_labels import InputSettings
 from infra.settings_layers import UPDATE_KEYS
 from infra.settings_learning import (
     ADAPTIVE,
@@ -62,14 +63,12 @@ def _classes(value: object) -> tuple[ClassLabel, ...]:
     return tuple(found)
 
 
-class ModelSettings(Table):
+class ModelSettings(InputSettings):
     """One model: what it reads and writes, and how it learns."""
 
     also_allowed: ClassVar[tuple[str, ...]] = UPDATE_KEYS
     not_written: ClassVar[frozenset[str]] = frozenset({"name"})
 
-    name: str
-    samples: Topic = Field(description="the topic with the samples")
     predictions: Topic
     dead_letters: Topic
     learning_log: Topic
@@ -80,9 +79,6 @@ class ModelSettings(Table):
     optimizer: OptimizerSettings | None = None
     update: UpdateSettings = UpdateSettings()
     features: FeatureSettings | None = None
-    start: Annotated[Literal["earliest", "latest"], BeforeValidator(choice("earliest", "latest"))] = (
-        "earliest"
-    )
     save_every: Annotated[float, BeforeValidator(duration("10ms", "1d"))] = 1.0
     """Seconds between two checkpoints."""
     learning_log_retention: Annotated[float, BeforeValidator(duration("1s", "36500d"))] = 30 * 86400.0
@@ -120,6 +116,15 @@ class ModelSettings(Table):
             raise mistake(f"{found}task 'multiclass' needs at least two classes", "classes")
         if self.task == "binary" and classes is not None and len(classes) != 2:
             raise mistake(f"task 'binary' has exactly two classes, found {len(classes)}", "classes")
+        return self
+
+    @model_validator(mode="after")
+    def _missing_labels_fit_the_task(self) -> ModelSettings:
+        if self.on_missing == "negative" and self.task != "binary":
+            raise mistake(
+                f"'negative', the first class, is for task 'binary' only; the task here is '{self.task}'",
+                "on_missing",
+            )
         return self
 
     @model_validator(mode="after")
@@ -168,8 +173,10 @@ class ModelSettings(Table):
     @model_validator(mode="after")
     def _topics_differ(self) -> ModelSettings:
         used = {comparable(self.samples): "samples"}
-        for key in OUTPUTS:
+        for key in (*OUTPUTS, "labels"):
             topic = getattr(self, key)
+            if topic is None:
+                continue
             other = used.setdefault(comparable(topic), key)
             if other != key:
                 raise mistake(f"{shown(topic)} is the topic of {other} already; expected another", key)
@@ -191,6 +198,7 @@ class ModelSettings(Table):
             update=self.update.spec(),
             halt_after=self.halt_after,
             loss=None if self.loss is None else self.loss.spec(),
+            late_labels=self.labels is not None,
         )
 
     def _optimizer(self, begun_with: ModelSpec | None) -> OptimizerSpec:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from models.digest import BlockDigests
 from models.errors import SpecError
 from models.kernels.fold import (
+    GIVEN,
     JOURNAL,
     NEED_ENTRIES,
     NEED_JOURNAL,
@@ -49,6 +50,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 """Of the arrays of a Batch, in its order."""
 
+NO_ORIGIN = np.empty(0, dtype=np.int64)
 SCRUB = 32
 """Unchanged blocks (2 MiB) that a digest reads all the same."""
 
@@ -142,7 +144,23 @@ class Model:
             raise ValueError(f"served: found shape {served.shape}, expected {expected}")
         return self._fold(rows, np.require(served, np.float64, ["C", "A", "W"]), keep_undo)
 
-    def _fold(self, rows: Rows, served: Float64 | None, keep_undo: bool) -> Learned:
+    def join(self, rows: Rows, served: Float64, origin: Int64) -> Learned:
+        """Predict samples and learn from those whose labels came, in the order of the rows.
+
+        origin (n,): SERVE where the row is a sample to be predicted; GIVEN where `served` (n, K) has the
+        prediction of the sample that the row's label belongs to; else the earlier row that is this sample.
+        Raises ValueError for other shapes, or an origin that is no earlier row.
+        """
+        expected = (len(rows), self.layout.outputs)
+        if served.shape != expected or origin.shape != expected[:1]:
+            raise ValueError(f"found shapes {served.shape} and {origin.shape}, expected {expected}")
+        if (origin >= np.arange(len(rows))).any() or (origin < GIVEN).any():
+            raise ValueError("origin: expected an earlier row, SERVE or GIVEN")
+        return self._fold(rows, np.array(served, dtype=np.float64, order="C"), True, origin)
+
+    def _fold(
+        self, rows: Rows, served: Float64 | None, keep_undo: bool, origin: Int64 = NO_ORIGIN
+    ) -> Learned:
         if self._pending and not keep_undo:
             raise ValueError(
                 f"learn without undo while {len(self._pending)} batches are pending; undo them first"
@@ -158,7 +176,7 @@ class Model:
         progress, changed = np.zeros(PROGRESS, dtype=np.int64), np.zeros_like(self.dirty)
         while progress[ROW] < n:
             fold_rows(
-                self.S, changed, self._plan, batch, given, served.reshape(-1), learned_before,
+                self.S, changed, self._plan, batch, given, origin, served.reshape(-1), learned_before,
                 refused_rows, codes, self._rows.stored, self._rows.base, self._scratch,
                 keep_undo, journal, progress,
             )  # fmt: skip

@@ -71,6 +71,26 @@ class Rows:
             codes=self.codes[keep],
         )
 
+    def take(self, order: Int64) -> Rows:
+        """The rows at these positions, in this order; one may be taken several times. With all names."""
+        lengths = np.diff(self.indptr)[order]
+        indptr = np.zeros(len(order) + 1, dtype=np.int64)
+        np.cumsum(lengths, out=indptr[1:])
+        entries = np.repeat(self.indptr[order] - indptr[:-1], lengths) + np.arange(indptr[-1])
+        return Rows(
+            numeric=self.numeric[order],
+            indptr=indptr,
+            indices=self.indices[entries],
+            values=self.values[entries],
+            scaled_by=self.scaled_by[entries],
+            labels=self.labels[order],
+            weights=self.weights[order],
+            timestamps=self.timestamps[order],
+            offsets=self.offsets[order],
+            names=self.names,
+            codes=self.codes[order],
+        )
+
     @classmethod
     def concatenate(cls, parts: Sequence[Rows]) -> Rows:
         """All rows of `parts`, in order, and all their names. At least one part."""

@@ -291,6 +291,8 @@ class ModelSpec(msgspec.Struct, frozen=True):
     """Updates refused in a row after which the model only predicts, until it is resumed; 0: never."""
     loss: LossSpec | None = None
     """None, as in logs from before there was a choice, becomes the task's default."""
+    late_labels: bool = False
+    """Whether labels come on a topic of their own: what waits for them stands in the learning log too."""
 
     def __post_init__(self) -> None:
         if self.loss is None:

@@ -9,9 +9,12 @@ from functools import partial
 
 from infra.kafka_clients import aiokafka_config
 from infra.redis_store import RedisStore
+from infra.redis_waiting import RedisWaitingStore
 from infra.settings import Settings
 from models.errors import GradstreamError
 from streams import broken_connections, raw_records
+from streams.labels.clients import LateClients
+from streams.labels.reader import TopicReader
 from streams.learning_log import LogReader, LogWriter
 from streams.model_worker import ModelWorker
 from streams.predictions import Output
@@ -48,6 +51,9 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
             LogWriter(one.learning_log, clients),
             Output(clients),
             partial(LogReader, one.learning_log, clients),
+            None
+            if one.labels is None
+            else LateClients(RedisWaitingStore(store), partial(TopicReader, one.labels, clients)),
         )
         for name, one in chosen.items()
     ]

@@ -157,20 +157,11 @@ class Appender:
             group = self._group(first)
             if not group:
                 return  # dropped meanwhile
-            where, seq = first.partition, self._view.next_seq()
+            seq = self._view.next_seq()
             first.names = self._view.take_names(MAX_NAMES_A_RECORD)
-            value = self._view.fold.codec.encode_all([(b.rows, b.served) for b in group], first.names)
+            value, headers = self._view.record_of(group, first.names)
             self._view.sent(group, seq)
-            await self._send(
-                "data",
-                seq,
-                value,
-                **where.headers(),
-                from_=first.start,
-                to=group[-1].stop,
-                samples=sum(len(batch.rows) for batch in group),
-                dead_letters=sum(batch.dead_letters for batch in group),
-            )
+            await self._send("data", seq, value, **headers)
         self.last_append = time.monotonic()
 
     async def _send(self, kind: str, seq: int, value: bytes | None, **headers: object) -> None:

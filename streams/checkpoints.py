@@ -25,6 +25,8 @@ from models.layout import Layout
 from models.model import Folded
 from models.spec import ModelSpec
 from streams.fold import Refused, check_genesis
+from streams.labels.fold import LateFold, Standing
+from streams.labels.tally import Tally
 from streams.log_format import PartitionId, parse_names
 from streams.view import View
 
@@ -207,6 +209,10 @@ class Checkpoints:
             "saved_by": self._view.worker,
             "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
+        if isinstance(fold, LateFold):
+            fields["labels"] = json(fold.document())
+            fields["standings"] = json([[*_fields(p), at] for p, at in fold.standings.items()])
+            fields["tally"] = json(fold.tally, order="sorted")
         text = {k: v.decode() if isinstance(v, bytes) else str(v) for k, v in fields.items()}
         return {**text, "text_digest": text_digest(text)}
 
@@ -233,6 +239,10 @@ class Checkpoints:
         fold.holes = decode(text["holes"], type=list[dict[str, Any]])
         refused = decode(text["last_refused"], type=list[tuple[str, int, int, str]])
         fold.last_refused.extend(Refused(*one) for one in refused)
+        if isinstance(fold, LateFold):
+            stood = decode(text["standings"], type=list[tuple[str, str, int, Standing]])
+            fold.standings = {PartitionId(topic, id_, number): at for topic, id_, number, at in stood}
+            fold.tally = decode(text["tally"], type=Tally)
         fold.names = parse_names(names)
         fold.names_changed = False
 
@@ -300,7 +310,8 @@ class Pieces:
 
 def text_digest(text: Mapping[str, str]) -> str:
     """Digest of the readable fields that decide how a fold goes on; raises KeyError where one is missing."""
-    decisive = [text[name] for name in (*_DECISIVE, "partitions", "holes", "last_refused")]
+    late = ("standings", "tally") if "standings" in text else ()
+    decisive = [text[name] for name in (*_DECISIVE, "partitions", "holes", "last_refused", *late)]
     return blake2b(msgspec.json.encode(decisive), digest_size=16).hexdigest()
 
 

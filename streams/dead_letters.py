@@ -7,7 +7,10 @@ InvalidRecord
 ├── InvalidSample     features missing; id, weight or timestamp wrong  TRANSFORMATION
 ├── InvalidFeature    a feature is not what was declared               TRANSFORMATION
 ├── InvalidLabel      no number, or none of the classes                TRANSFORMATION
-└── SampleTooLarge    does not fit into the learning log               TRANSFORMATION
+├── SampleTooLarge    does not fit into the learning log               TRANSFORMATION
+├── DuplicateId       a sample of this id still waits for its label    TRANSFORMATION
+├── LateLabel         a label that is not in time for its sample       TRANSFORMATION
+└── UnmatchedLabel    a label for which no sample came                 TRANSFORMATION
 """
 
 from __future__ import annotations
@@ -63,3 +66,15 @@ class InvalidLabel(InvalidRecord):
 
 class SampleTooLarge(InvalidRecord):
     """A sample whose encoded form does not fit into a record of the learning log."""
+
+
+class DuplicateId(InvalidRecord):
+    """A sample whose id another one has that still waits for its label."""
+
+
+class LateLabel(InvalidRecord):
+    """A label that is further from its sample, in event time, than `label_horizon` and `label_patience`."""
+
+
+class UnmatchedLabel(InvalidRecord):
+    """A label for whose id no sample came within `label_patience`."""

@@ -12,6 +12,8 @@ from faust.types import TP
 from infra.kafka_clients import aiokafka_config
 from infra.logs import logger
 from infra.settings import Settings
+from streams.group_input import Input
+from streams.labels.processor import LateProcessor
 from streams.learning_log import LogError
 from streams.log_format import PartitionId
 from streams.model_worker import ModelWorker
@@ -58,6 +60,10 @@ class ModelGroup:
         """Whether this worker is a static member of its group (group_instance_id)."""
         return self._settings.group_instance_id is not None
 
+    def input(self) -> Input:
+        """What a model asks of this group."""
+        return Input(self.seek, self.behind, self.out_of_range)
+
     def consumer_config(self) -> dict[str, Any]:
         """See Group."""
         settings = self._settings
@@ -92,8 +98,12 @@ class ModelGroup:
             model = self._by_topic[tp.topic]
             partition = model.partition_id(tp.partition)
             await self._inside(model, partition, offset, extents[tp.topic])
+            await self._labels_inside(model, partition)
             begin = model.fold.next[partition]  # now: another owner may have moved it since `take`
             positions[tp] = (begin, model.processor.stand(partition, begin))
+        for model in self._models:
+            owned = [tp.partition for tp in positions if self._by_topic[tp.topic] is model]
+            model.processor.assigned([model.partition_id(number) for number in owned])
         self._assigned = set(positions)
         self.log.info(
             "assigned", partitions={f"{tp.topic}-{tp.partition}": at for tp, (at, _) in positions.items()}
@@ -142,6 +152,11 @@ class ModelGroup:
         if self._assigned_by_kafka - self._assigned:
             await self._mend()
 
+    def behind(self, partition: PartitionId, offset: int) -> bool:
+        """Whether the broker may have records of an assigned partition at `offset` or after it."""
+        high = self.consumer.stable(TP(partition.topic, partition.partition))
+        return high is None or offset < high
+
     async def seek(self, partition: PartitionId, offset: int, number: int) -> None:
         """Put the fetcher of one partition at an offset (streams.processor.Seek)."""
         await self.consumer.seek_numbered({TP(partition.topic, partition.partition): (offset, number)})
@@ -161,6 +176,26 @@ class ModelGroup:
             positions = await self._positions(self._assigned_by_kafka)
             await self.consumer.seek_numbered(positions)
 
+    async def _labels_inside(self, model: ModelWorker, partition: PartitionId) -> None:
+        """As `_inside`, of the labels of a late-label model."""
+        if not isinstance(model.processor, LateProcessor):
+            return
+        info, number = model.labels_topic(), partition.partition
+        standing = model.processor.fold.standings[partition]
+        extent, at = await self._topics.extent(info.name), standing.label_next
+        if extent.topic_id != standing.label_topic_id:
+            raise made_again(info.name, extent.topic_id, standing.label_topic_id, model.name, "labels")
+        start, end = extent.starts[number], extent.ends[number]
+        if start <= at <= end:
+            return
+        if at > end or model.settings.on_hole != "skip":
+            raise _outside(f"{info.name}-{number}", at, start, end, model.name)
+        model.log.warning(
+            "skipping a hole in the labels", partition=f"{info.name}-{number}", start=at, stop=start
+        )
+        reason = {"reason": "deleted from the labels topic", "records_at_most": start - at}
+        await model.processor.skip_label_hole(partition, at, start, json.dumps(reason).encode())
+
     async def _inside(self, model: ModelWorker, partition: PartitionId, offset: int, extent: Extent) -> None:
         """Rule 13: a position outside the input stops the worker, or is skipped when settings say so."""
         if extent.topic_id != partition.topic_id:
@@ -169,11 +204,15 @@ class ModelGroup:
         if start <= offset <= end:
             return
         if offset > end or model.settings.on_hole != "skip":
-            raise LogError(
-                f"{partition}: the model's next offset {offset} is outside of the topic, which has "
-                f'[{start}, {end}); set on_hole = "skip" to go on behind a hole, or forget the model: '
-                f"gradstream reset {model.name}"
-            )
+            raise _outside(str(partition), offset, start, end, model.name)
         model.log.warning("skipping a hole in the input", partition=str(partition), start=offset, stop=start)
         reason = {"reason": "deleted from the input topic", "records_at_most": start - offset}
         await model.processor.skip_hole(partition, offset, start, json.dumps(reason).encode())
+
+
+def _outside(partition: str, offset: int, start: int, end: int, model: str) -> LogError:
+    return LogError(
+        f"{partition}: the model's next offset {offset} is outside of the topic, which has "
+        f'[{start}, {end}); set on_hole = "skip" to go on behind a hole, or forget the model: '
+        f"gradstream reset {model}"
+    )

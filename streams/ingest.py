@@ -135,7 +135,7 @@ class Ingest:
         return (
             (self.encoder.checked_by_decoding or all(self.encoder.fits(one.features) for one in samples))
             and not self._any_large(values)
-            and _all_utf8(values)
+            and all_utf8(values)
         )
 
     def _any_large(self, values: list[bytes | None]) -> bool:
@@ -146,8 +146,8 @@ class Ingest:
         try:
             return (
                 self._labels.encode([sample.label for sample in samples]),
-                _weights([sample.weight for sample in samples]),
-                _timestamps([sample.timestamp for sample in samples], records),
+                weights([sample.weight for sample in samples]),
+                timestamps([sample.timestamp for sample in samples], records),
             )
         except (KeyError, OverflowError, _Doubtful):
             return None
@@ -179,7 +179,7 @@ class Ingest:
             return False
         if self._any_large([value]) and self.encoder.encoded_bytes(sample.features) > MAX_SAMPLE_BYTES:
             return False
-        return self.encoder.fits(sample.features) and _all_utf8([value])
+        return self.encoder.fits(sample.features) and all_utf8([value])
 
 
 def _ids(given: list[str | None], prefix: str, offsets: Int64) -> list[str]:
@@ -192,7 +192,7 @@ def _ids(given: list[str | None], prefix: str, offsets: Int64) -> list[str]:
     return [default if one is None else one for one, default in zip(given, defaults, strict=True)]
 
 
-def _all_utf8(values: list[bytes | None]) -> bool:
+def all_utf8(values: list[bytes | None]) -> bool:
     """msgspec does not look into texts that it skips, but a value that is not UTF-8 is not JSON."""
     try:
         together = b"\n".join(values)  # type: ignore[arg-type]
@@ -205,16 +205,16 @@ def _milliseconds(time: datetime | int) -> int:
     return time if isinstance(time, int) else milliseconds(time)
 
 
-def _weights(weights: Sequence[float | None]) -> Float64:
+def weights(given: Sequence[float | None]) -> Float64:
     """(n,) null counts as 1; raises _Doubtful for a negative one."""
-    found = np.fromiter(weights, np.float64, len(weights))
+    found = np.fromiter(given, np.float64, len(given))
     found[np.isnan(found)] = 1.0  # numpy reads None as NaN, and JSON has no other NaN
     if len(found) and found.min() < 0:
         raise _Doubtful
     return found
 
 
-def _timestamps(given: Sequence[datetime | int | None], records: Sequence[Record]) -> Int64:
+def timestamps(given: Sequence[datetime | int | None], records: Sequence[Record]) -> Int64:
     """(n,) ms since 1970: the sample's own, else the record's; raises _Doubtful for one out of range."""
     n = len(given)
     if given.count(None) == n:

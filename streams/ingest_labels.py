@@ -28,7 +28,7 @@ class Labels:
         self._by_class = spec.task != "regression"
         self._kinds: tuple[type, ...] = (int, float)
         self._counts = spec.loss is not None and spec.loss.name == "poisson"
-        self._expected = "a finite number" + (" of 0 or more (loss 'poisson')" if self._counts else "")
+        self.expected = "a finite number" + (" of 0 or more (loss 'poisson')" if self._counts else "")
         self._numbers: dict[Any, float] = {None: math.nan}
         if self._by_class:
             self._use(spec.classes)
@@ -39,12 +39,12 @@ class Labels:
             raise SpecError("classes: expected different texts, integers or booleans, all of one kind")
         self._numbers.update({label: float(i) for i, label in enumerate(classes)})
         listed = ", ".join(shown(label) for label in classes)
-        self._expected = f"one of {listed if len(listed) <= SHOWN_LENGTH else listed[:SHOWN_LENGTH] + '…'}"
+        self.expected = f"one of {listed if len(listed) <= SHOWN_LENGTH else listed[:SHOWN_LENGTH] + '…'}"
         if kinds != {int}:
             self._kinds = tuple(kinds)
         elif list(classes) == [0, 1]:
             self._kinds = (int, float, bool)
-            self._expected += " (or false, true)"
+            self.expected += " (or false, true)"
 
     @property
     def type(self) -> Any:
@@ -75,4 +75,4 @@ class Labels:
                 return value
             if not self._by_class and (number := finite(value)) is not None and self.is_known(number):
                 return number
-        raise InvalidLabel(f"label: expected {self._expected}, got {shown(value)}")
+        raise InvalidLabel(f"label: expected {self.expected}, got {shown(value)}")

@@ -50,10 +50,10 @@ class Validator:
         taken = self._features(found)
         sample = Sample(
             self._encoder.build(taken),
-            id=_id(found.get("id")),
+            id=checked_id(found.get("id")),
             label=self._labels.checked(found.get("label")),
-            weight=_weight(found.get("weight")),
-            timestamp=_timestamp(found.get("timestamp")),
+            weight=checked_weight(found.get("weight")),
+            timestamp=checked_timestamp(found.get("timestamp")),
         )
         refuse_too_large(self._encoder, sample.features)
         return sample
@@ -146,14 +146,16 @@ def _wrong(name: str, expected: str, value: Any) -> str:
     return f"features.{shown_name(name)}: expected {expected}, got {shown(value)}"
 
 
-def _id(value: Any) -> str | None:
+def checked_id(value: Any) -> str | None:
+    """A message's `id`, None if it has none; raises InvalidSample."""
     if value is None or (isinstance(value, str) and len(value) <= MAX_ID_LENGTH):
         return value
     found = f"{len(value)} characters" if isinstance(value, str) else shown(value)
     raise InvalidSample(f"id: expected text of at most {MAX_ID_LENGTH} characters, got {found}")
 
 
-def _weight(value: Any) -> float:
+def checked_weight(value: Any) -> float:
+    """A message's `weight`, 1 if it has none; raises InvalidSample."""
     if value is None:
         return 1.0
     weight = finite(value)
@@ -162,7 +164,8 @@ def _weight(value: Any) -> float:
     raise InvalidSample(f"weight: expected a finite number that is not negative, got {shown(value)}")
 
 
-def _timestamp(value: Any) -> int | None:
+def checked_timestamp(value: Any) -> int | None:
+    """A message's `timestamp` in ms since 1970, None if it has none; raises InvalidSample."""
     if value is None:
         return None
     time: int | None = None

@@ -22,6 +22,9 @@ from models.spec import ModelSpec
 
 FORMAT = 1
 FIXED = ("offset", "timestamp", "label", "weight", "prediction")
+LATE = ("id", "event", "label_timestamp")
+"""Columns behind the fixed ones in the log of a model whose labels come late (streams.labels.codec)."""
+LATE_TYPES = (pa.string(), pa.int8(), pa.int64())
 _UNREADABLE = (
     pa.ArrowException,
     msgspec.MsgspecError,
@@ -161,6 +164,8 @@ def _entries(lists: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
 class DataCodec:
     """Rows and their served predictions to an Arrow IPC stream of one record batch, and back."""
 
+    late = False
+
     def __init__(self, spec: ModelSpec) -> None:
         features = spec.features
         self.columns = features.numeric_columns()
@@ -185,11 +190,23 @@ class DataCodec:
         rows: n labelled samples; served: (n, outputs) predictions as they went out; names: full hash →
         feature name of hashed features that the log may not know yet.
         """
+        return self.write(rows, served, names)
+
+    def write(
+        self,
+        rows: Rows,
+        served: Float64,
+        names: Mapping[int, str],
+        added: Sequence[pa.Array] = (),
+        metadata: Mapping[bytes, bytes] | None = None,
+    ) -> bytes:
+        """As `encode`, with columns behind the fixed ones, and metadata, that this schema has besides."""
         prediction = _wrapped(served[:, 0])
         if self.outputs > 1:
             prediction = pa.FixedSizeListArray.from_arrays(_wrapped(served.ravel()), self.outputs)
-        arrays = [_wrapped(array) for array in (rows.offsets, rows.timestamps, rows.labels, rows.weights)]
-        arrays.append(prediction)
+        labels = pa.array(rows.labels, from_pandas=True) if added else _wrapped(rows.labels)
+        arrays = [_wrapped(rows.offsets), _wrapped(rows.timestamps), labels, _wrapped(rows.weights)]
+        arrays += [prediction, *added]
         if self.hashed:
             starts = _wrapped(rows.indptr.astype(np.int32))
             entries = [_wrapped(rows.indices), _wrapped(rows.values)]
@@ -202,10 +219,10 @@ class DataCodec:
             for column, some in zip(columns, missing, strict=True)
         ]
         arrays += [pa.array(codes.astype(np.uint32), mask=codes < 0) for codes in rows.codes.T]
-        schema = self.schema
+        described = dict(metadata or {})
         if names:
-            text = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})
-            schema = schema.with_metadata({b"names": text})
+            described[b"names"] = msgspec.json.encode({str(hash_): name for hash_, name in names.items()})
+        schema = self.schema.with_metadata(described) if described else self.schema
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, schema) as writer:
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -218,6 +235,11 @@ class DataCodec:
 
     def decode(self, value: bytes | None) -> tuple[Rows, Float64]:
         """Inverse of `encode`; raises Undecodable for a body that this model did not write."""
+        rows, served, _, _ = self.read(value)
+        return rows, served
+
+    def read(self, value: bytes | None) -> tuple[Rows, Float64, list[pa.Array], Mapping[bytes, bytes]]:
+        """Inverse of `write`: rows, predictions, columns added, metadata; raises Undecodable."""
         try:
             with pa.ipc.open_stream(pa.py_buffer(value or b"")) as reader:
                 batch = reader.read_next_batch()
@@ -228,12 +250,14 @@ class DataCodec:
         except _UNREADABLE as error:
             raise Undecodable(f"{type(error).__name__}: {error}") from None
 
-    def _rows(self, batch: pa.RecordBatch) -> tuple[Rows, Float64]:
+    def _rows(self, batch: pa.RecordBatch) -> tuple[Rows, Float64, list[pa.Array], Mapping[bytes, bytes]]:
         n = batch.num_rows
         columns = iter(batch.columns)
         offsets, timestamps, labels, weights, prediction = (next(columns) for _ in FIXED)
-        if any(column.null_count for column in (offsets, timestamps, labels, weights, prediction)):
+        never_null = (offsets, timestamps, weights, prediction) + (() if self.late else (labels,))
+        if any(column.null_count for column in never_null):
             raise Undecodable("a null among offset, timestamp, label, weight, prediction")
+        added = [next(columns) for _ in LATE] if self.late else []
         flat = prediction if self.outputs == 1 else prediction.flatten()
         served = np.array(flat, dtype=np.float64).reshape(n, self.outputs)
         indptr = np.zeros(n + 1, dtype=np.int64)
@@ -262,7 +286,7 @@ class DataCodec:
             indices=indices,
             values=values,
             scaled_by=scaled_by,
-            labels=np.array(labels, dtype=np.float64),
+            labels=np.array(labels.to_numpy(zero_copy_only=False), dtype=np.float64),
             weights=np.array(weights, dtype=np.float64),
             timestamps=np.array(timestamps, dtype=np.int64),
             offsets=np.array(offsets, dtype=np.int64),
@@ -270,21 +294,18 @@ class DataCodec:
             codes=codes,
         )
         self._check(rows)
-        return rows, served
+        return rows, served, added, metadata
 
     def _check(self, rows: Rows) -> None:
         """Refuse what no encoder of this model writes: it would index outside the kernels' arrays."""
         lengths = (len(rows.indices), len(rows.values), len(rows.scaled_by))
         if set(lengths) != {int(rows.indptr[-1])}:
             raise Undecodable(f"lists of different lengths: {lengths}")
-        if len(rows) and not (np.isfinite(rows.labels).all() and np.isfinite(rows.weights).all()):
+        if not np.isfinite(rows.weights).all():
             raise Undecodable("a label or weight that is not finite")
         if len(rows) and rows.weights.min() < 0:
             raise Undecodable("a negative weight")
-        if self.classes and len(rows):
-            whole = rows.labels == np.floor(rows.labels)
-            if not (whole.all() and rows.labels.min() >= 0 and rows.labels.max() < self.classes):
-                raise Undecodable(f"a label that is not one of {self.classes} classes")
+        self._check_labels(rows.labels)
         bounds = (-1, self.bound)
         if len(rows.scaled_by) and not (
             bounds[0] <= rows.scaled_by.min() and rows.scaled_by.max() < bounds[1]
@@ -292,3 +313,18 @@ class DataCodec:
             raise Undecodable("scaled_by outside the numeric columns")
         if not np.isfinite(rows.values).all():
             raise Undecodable("a feature value that is not finite")
+
+    def _check_labels(self, labels: Float64) -> None:
+        if not np.isfinite(labels).all():
+            raise Undecodable("a label or weight that is not finite")
+        if self.classes and len(labels):
+            whole = labels == np.floor(labels)
+            if not (whole.all() and labels.min() >= 0 and labels.max() < self.classes):
+                raise Undecodable(f"a label that is not one of {self.classes} classes")
+
+
+def late_schema(schema: pa.Schema) -> pa.Schema:
+    """The schema of a late-label model: what is added stands behind the fixed columns."""
+    fields = list(schema)
+    added = [pa.field(name, type_) for name, type_ in zip(LATE, LATE_TYPES, strict=True)]
+    return pa.schema(fields[: len(FIXED)] + added + fields[len(FIXED) :])

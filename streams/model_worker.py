@@ -17,23 +17,28 @@ from infra.kafka_admin import TopicInfo
 from infra.logs import logger
 from infra.settings import ModelSettings
 from infra.store import CheckpointStore, StoreUnavailable
-from models.model import Model
 from models.self_test import self_test_digest, warm_up
 from streams.audit import Auditor, wrong_workers
 from streams.checkpoints import Checkpoints
 from streams.fold import Fold, begun_with, check_genesis, genesis_value
+from streams.group_input import Input
 from streams.ingest import Ingest
+from streams.labels.clients import LateClients
+from streams.labels.join import Rules
+from streams.labels.keeper import Keeper
+from streams.labels.messages import LabelIngest
+from streams.labels.processor import LateProcessor
+from streams.labels.view import LateView, new_fold, view_of
 from streams.learning_log import LogError, LogGone, LogReader, LogWriter
 from streams.log_contract import next_records
-from streams.log_format import DataCodec, LogRecord, PartitionId
+from streams.log_format import LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.predictions import Output
-from streams.processor import Processor, Seek
+from streams.processor import Processor
 from streams.records import PredictionEncoder
 from streams.refusals import Refusals
 from streams.topics import Topics, made_again
 from streams.verify import fold_to, new_view
-from streams.view import View
 
 NEAR_END_SECONDS = 1.0
 AUDIT_SECONDS = 1.0
@@ -60,8 +65,11 @@ class ModelWorker:
         writer: LogWriter,
         output: Output,
         another_reader: Callable[[], LogReader],
+        late: LateClients | None = None,
     ) -> None:
-        """`another_reader`: a second reader of the log, for when the state is in doubt."""
+        """`another_reader`: a second reader of the log, for when the state is in doubt; `late`: what a model
+        with a labels topic needs besides.
+        """
         self.name = name
         self.settings = settings
         self.started = False
@@ -75,6 +83,8 @@ class ModelWorker:
         self._writer = writer
         self._output = output
         self._another_reader = another_reader
+        self._late = late
+        self._keeper: Keeper | None = None
         self._self_test = ""
         self._tasks: list[asyncio.Task[None]] = []
         self._store_away_since: float | None = None
@@ -95,18 +105,19 @@ class ModelWorker:
 
     def servable(self) -> int:
         """How many samples partitions have partitions to answer to (rule 14)."""
-        outputs = (self.settings.predictions, self.settings.dead_letters)
-        return min(self.samples_topic().partitions, *(self.infos[topic].partitions for topic in outputs))
+        topics = [self.settings.predictions, self.settings.dead_letters]
+        topics += [] if self.settings.labels is None else [self.settings.labels]
+        return min(self.samples_topic().partitions, *(self.infos[topic].partitions for topic in topics))
 
-    async def start(self, seek: Seek) -> None:
+    async def start(self, input_: Input) -> None:
         """Load, check, fold to the end of the log; raises LogError, GenesisError or StoreError."""
         self._spec = self.settings.spec(begun_with(await self._read_genesis()))
         preparing = asyncio.ensure_future(asyncio.to_thread(self._prepare))
         if not (await asyncio.wait({preparing}, timeout=COMPILES_SECONDS))[0]:
             self.log.info("compiling the kernels of this kind of model, once on this machine: half a minute")
         self._self_test = await preparing
-        fold = Fold(Model(self._spec), DataCodec(self._spec))
-        self.view = View(fold, self.worker, self.settings.audit_every)
+        fold = new_fold(self._spec)
+        self.view = view_of(fold, self.worker, self.settings.audit_every)
         log_topic_id = self.infos[self.settings.learning_log].topic_id
         self.checkpoints = Checkpoints(self.name, self._spec, self.view, self._store, log_topic_id)
         self._auditor = Auditor(
@@ -121,11 +132,7 @@ class ModelWorker:
         await self._output.start()
         await self._stand_in_log(fold, loaded)
         await self._fold_to_end(fold)
-        outgoing = Outgoing(self.name, self.settings, PredictionEncoder(self.name, self._spec), self._output)
-        ingest = Ingest(self.name, self._spec)
-        self.processor = Processor(
-            self.view, ingest, outgoing, self._reader, self._writer, seek, self._auditor.note
-        )
+        self.processor = self._make_processor(input_, log_topic_id)
         self.processor.start()
         self.started = True
         await self._open_all()
@@ -133,6 +140,44 @@ class ModelWorker:
             task = asyncio.create_task(body, name=f"{name} {self.name}")
             task.add_done_callback(self.processor.check)
             self._tasks.append(task)
+
+    def _make_processor(self, input_: Input, log_topic_id: str) -> Processor:
+        outgoing = Outgoing(self.name, self.settings, PredictionEncoder(self.name, self._spec), self._output)
+        ingest = Ingest(self.name, self._spec)
+        parts = (self.view, ingest, outgoing, self._reader, self._writer, input_.seek, self._auditor.note)
+        if self._late is None or not isinstance(self.view, LateView):
+            return Processor(*parts)
+        self._keeper = Keeper(
+            self.name, self._spec, self.view, self._late.store, log_topic_id, self._another_reader
+        )
+        return LateProcessor(
+            *parts,
+            keeper=self._keeper,
+            labels=lambda arrived: self._late_clients.reader(arrived, input_.out_of_range),
+            label_ingest=LabelIngest(self._spec),
+            rules=self._rules,
+            behind=input_.behind,
+            label_topic=self.labels_topic,
+        )
+
+    @property
+    def _late_clients(self) -> LateClients:
+        assert self._late is not None
+        return self._late
+
+    def labels_topic(self) -> TopicInfo:
+        """What Kafka says of the labels topic of a model that has one."""
+        assert self.settings.labels is not None
+        return self.infos[self.settings.labels]
+
+    def _rules(self) -> Rules:
+        settings = self.settings
+        return Rules(
+            horizon=round(settings.label_horizon * 1000),
+            patience=round(settings.label_patience * 1000),
+            negative=settings.on_missing == "negative",
+            limit=max(1, settings.waiting_limit // self.samples_topic().partitions),
+        )
 
     async def _read_genesis(self) -> bytes:
         """The body of the log's genesis, from the checkpoint or the log; empty if it has not begun."""
@@ -221,10 +266,18 @@ class ModelWorker:
             if partition.topic_id != topic_id:
                 raise made_again(partition.topic, topic_id, partition.topic_id, self.name)
         if not known:
-            ask = self._topics.ends if self.settings.start == "latest" else self._topics.starts
-            starts = await ask(self.settings.samples)
+            starts = await self._begin(self.settings.samples)
+            labels = self.settings.labels
+            label_starts = {} if labels is None else await self._begin(labels)
             for number in range(self.samples_topic().partitions):
-                await self.processor.open(self.partition_id(number), starts[number])
+                await self.processor.open(self.partition_id(number), starts[number], label_starts.get(number))
+
+    async def _begin(self, topic: str) -> dict[int, int]:
+        """Partition → offset at which a model begins that has never read the topic."""
+        start = self.settings.start
+        if isinstance(start, int):
+            return await self._topics.offsets_at(topic, start)
+        return await (self._topics.ends if start == "latest" else self._topics.starts)(topic)
 
     # Saving
 
@@ -232,6 +285,8 @@ class ModelWorker:
         """Save the fold's state now, unless another worker has another one; raises StoreUnavailable."""
         if not self._auditor.in_doubt:
             await self.checkpoints.save()
+            if self._keeper is not None:
+                await self._keeper.save(self.worker)
 
     async def _save_regularly(self) -> None:
         """A Redis that is away stops nothing; it is told once, and once more when it is back.

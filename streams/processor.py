@@ -164,6 +164,9 @@ class Processor:
                 await self.open(partition, 0)
         return {partition: self.fold.next[partition] for partition in partitions}
 
+    def assigned(self, partitions: Collection[PartitionId]) -> None:
+        """All that was `take`n in one assignment: nothing else is this worker's."""
+
     def stand(self, partition: PartitionId, offset: int) -> int:
         """Process batches from `offset` on that carry the returned seek number.
 
@@ -175,8 +178,11 @@ class Processor:
         self._positions[partition] = Position(offset, self._seeks)
         return self._seeks
 
-    async def open(self, partition: PartitionId, start: int) -> None:
-        """Append `open` and wait until the log has it (whoever's came first)."""
+    async def open(self, partition: PartitionId, start: int, label_start: int | None = None) -> None:
+        """Append `open` and wait until the log has it (whoever's came first).
+
+        `label_start` is of the labels topic, for a model that has one.
+        """
         await self._appender.append_plain("open", None, **partition.headers(), next=start)
         await self._changes.until(lambda: partition in self.fold.next)
 
@@ -308,11 +314,15 @@ class Processor:
         try:
             while partition not in self._positions:  # it may be dropped again before the seek is answered
                 await self._echoes_read(partition)
+                await self._prepare(partition)
                 offset = self.fold.next[partition]
                 await self._seek(partition, offset, self.stand(partition, offset))
         finally:
             if self._recoveries.get(partition) is asyncio.current_task():
                 del self._recoveries[partition]
+
+    async def _prepare(self, partition: PartitionId) -> None:
+        """What a partition needs besides its offset before it is processed again."""
 
     async def _echoes_read(self, partition: PartitionId) -> None:
         await self._changes.until(lambda: self.view.unread[partition] <= 0)

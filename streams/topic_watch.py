@@ -14,7 +14,7 @@ from infra.logs import logger
 from streams.group import ModelGroup
 from streams.learning_log import LogGone
 from streams.model_worker import ModelWorker
-from streams.topics import Topics, deleted, made_again
+from streams.topics import Role, Topics, deleted, made_again
 
 EVERY_SECONDS = 5.0
 
@@ -61,11 +61,15 @@ class TopicWatch:
         settings = model.settings
         found = await self._topics.of_models({model.name: settings}, partial=True)
         known = model.infos
-        samples = found.get(settings.samples)
-        if samples is None:
-            raise deleted(settings.samples)
-        if samples.topic_id != known[settings.samples].topic_id:
-            raise made_again(samples.name, samples.topic_id, known[samples.name].topic_id, model.name)
+        read: list[tuple[Role, str | None]] = [("samples", settings.samples), ("labels", settings.labels)]
+        for role, topic in read:
+            if topic is None:
+                continue
+            there = found.get(topic)
+            if there is None:
+                raise deleted(topic, role)
+            if there.topic_id != known[topic].topic_id:
+                raise made_again(topic, there.topic_id, known[topic].topic_id, model.name, role)
         log = found.get(settings.learning_log)
         if log is None or log.topic_id != known[settings.learning_log].topic_id:
             again = "" if log is None else " and made again"

@@ -204,6 +204,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """Seek partitions to (offset, seek number)."""
         await self._thread.seek_numbered(positions)
 
+    def stable(self, tp: TP) -> int | None:
+        """Offset after the last record that can be read of an assigned partition; None: not known yet."""
+        consumer = self._thread._consumer
+        subscription = None if consumer is None else consumer._subscription.subscription
+        assignment = None if subscription is None else subscription.assignment
+        state = None if assignment is None else assignment.state_value(TopicPartition(*tp))
+        return None if state is None else state.lso
+
     async def rejoin(self) -> None:
         """Ask the group for a new assignment."""
         await self._thread.rejoin()

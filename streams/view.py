@@ -84,10 +84,14 @@ class View:
         """Predict every sample, then learn from it if it is labelled, in order; pending is learned before."""
         self._redo()
         learned = self.model.predict_and_learn(rows)
+        self._note_names(rows)
+        return learned
+
+    def _note_names(self, rows: Rows) -> None:
+        """Names that are to go out with the next records."""
         for hash_, name in rows.names.items():
             if hash_ not in self.fold.names and len(self.unsent_names) < MAX_NAMES:
                 self.unsent_names[hash_] = name
-        return learned
 
     def push(self, batch: Batch) -> None:
         """Add a learned batch at the end of pending."""
@@ -101,6 +105,20 @@ class View:
             if hash_ not in self.fold.names:
                 taken[hash_] = name
         return taken
+
+    def record_of(self, group: Sequence[Batch], names: dict[int, str]) -> tuple[bytes, dict[str, object]]:
+        """Body and headers of the data record in which the neighbours `group` leave."""
+        value = self.fold.codec.encode_all([(batch.rows, batch.served) for batch in group], names)
+        return value, self._range(group)
+
+    def _range(self, group: Sequence[Batch]) -> dict[str, object]:
+        return {
+            **group[0].partition.headers(),
+            "from_": group[0].start,
+            "to": group[-1].stop,
+            "samples": sum(len(batch.rows) for batch in group),
+            "dead_letters": sum(batch.dead_letters for batch in group),
+        }
 
     def sent(self, group: Sequence[Batch], seq: int) -> None:
         """Note that the neighbours `group` leave in the log record `seq`."""
@@ -170,9 +188,13 @@ class View:
                 self.samples_redone += len(batch.rows)
             elif batch.undo is not None:
                 self.model.forget(batch.undo)
-            self.fold.learned(batch.partition, batch.rows, batch.refused, batch.skipped)
+            self._confirmed(batch)
             names = batch.names
         self.fold.advance(record, names)
+
+    def _confirmed(self, batch: Batch) -> None:
+        """A batch has counted and is learned for good."""
+        self.fold.learned(batch.partition, batch.rows, batch.refused, batch.skipped)
 
     def _fold_foreign(self, record: LogRecord, outcome: Outcome) -> None:
         fold = self.fold

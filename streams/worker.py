@@ -23,6 +23,7 @@ from infra.settings import Settings
 from infra.store import CheckpointStore, StoreError
 from streams.faust_app import FaustApp, cannot_stay, failure, make_app
 from streams.group import ModelGroup
+from streams.labels.processor import LateProcessor
 from streams.model_worker import ModelWorker
 from streams.progress import Progress
 from streams.topic_watch import TopicWatch
@@ -100,7 +101,7 @@ class Worker:
 
     async def _start(self) -> None:
         for model in self.models:
-            await model.start(self.group.seek)
+            await model.start(self.group.input())
             model.processor.failed.add_done_callback(self.group.failed)
             self._tell(model)
         self._faust = make_app(self._settings, self.group, self.models)
@@ -127,11 +128,19 @@ class Worker:
     async def _drained(self) -> None:
         """Until every samples topic is folded up to where it ended when this began."""
         ends = {model.name: await self._topics.ends(model.settings.samples) for model in self.models}
+        labels = {
+            model.name: await self._topics.ends(model.settings.labels)
+            for model in self.models
+            if model.settings.labels is not None
+        }
         await self.group.joined.wait()
         for model in self.models:
             for partition, end in ends[model.name].items():
                 if partition < model.servable():
                     await model.processor.folded(model.partition_id(partition), end)
+            for partition, end in labels.get(model.name, {}).items():
+                if partition < model.servable() and isinstance(model.processor, LateProcessor):
+                    await model.processor.labels_folded(model.partition_id(partition), end)
 
     async def _finish(self, reason: str) -> None:
         """Stop fetching, let what is in flight come back, leave the group, save."""

@@ -26,6 +26,9 @@ ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 
 PROGRESS = 6
 """Positions in, and length of, `progress`: next row, journal length, refusals, and what must grow to what."""
 
+SERVE, GIVEN = -1, -2
+"""In `origin`: the row is predicted here, or its prediction is given; else the earlier row that was."""
+
 
 @helper
 def _is_due(S: Float64, plan: Plan) -> bool:
@@ -114,6 +117,7 @@ def fold_rows(
     plan: Plan,
     batch: Batch,
     given: bool,
+    origin: Int64,
     served: Float64,
     learned_before: Int64,
     refused_rows: Int64,
@@ -127,8 +131,9 @@ def fold_rows(
 ) -> None:
     """Fold rows progress[ROW] … into S, until the end or until memory must grow (NEED_… above 0).
 
-    `served` is flat (n K,): read if `given`, else written. `stored` holds rows from absolute row `base` on
-    and has room for all of this batch. Unlabelled rows are only predicted.
+    `served` is flat (n K,): read if `given`, else written; `origin` (n,) says it for each row, if it is not
+    empty: a sample and, later, its label are two rows of one batch. `stored` holds rows from absolute row
+    `base` on and has room for all of this batch. Unlabelled rows are only predicted.
     """
     for need in (NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES):
         progress[need] = 0
@@ -143,11 +148,15 @@ def fold_rows(
         fetch(S, plan, batch, i + 1)
         learned_before[i] = int(S[SAMPLES])
         write_columns(plan.coded, S, plan, batch, i, scratch.columns)
-        if not given:
+        source = origin[i] if origin.size > 0 else GIVEN if given else SERVE
+        if source == SERVE:
             serve(
                 S, plan, batch, i, scratch.columns, scratch.z, scratch.units, scratch.slopes,
                 served, i * plan.outputs,
             )  # fmt: skip
+        elif source >= 0:
+            for k in range(plan.outputs):
+                served[i * plan.outputs + k] = served[source * plan.outputs + k]
         if batch.labels[i] != batch.labels[i]:
             continue
 

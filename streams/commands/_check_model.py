@@ -23,10 +23,11 @@ def check_model(
     kafka: KafkaSettings, admin: KafkaAdmin, model: ModelSettings, live: LiveModel | None, findings: Findings
 ) -> None:
     """All that can be said about one model; live: its checkpoint, if it has one."""
+    from streams.commands._check_labels import check_horizon
     from streams.commands._check_retention import check_retention
 
-    topics = (model.samples, model.predictions, model.dead_letters, model.learning_log)
-    there = admin.describe(topics)
+    topics = (model.samples, model.labels, model.predictions, model.dead_letters, model.learning_log)
+    there = admin.describe(topic for topic in topics if topic is not None)
     samples = there.get(model.samples)
     if samples is None:
         findings.error(
@@ -40,6 +41,8 @@ def check_model(
     if log is not None and log.partitions == 1:
         with findings.guarded(model.name):
             check_retention(admin, model, log, live, findings)
+    with findings.guarded(model.name):
+        check_horizon(admin, model, there, findings)
     if live is not None:
         _check_checkpoint(admin, model, there, live, findings)
     if samples is not None:
@@ -50,19 +53,21 @@ def check_model(
 def _check_topics(
     admin: KafkaAdmin, model: ModelSettings, there: Mapping[str, TopicInfo], findings: Findings
 ) -> None:
+    from streams.commands._check_labels import check_labels
     from streams.commands._topic_plan import written_topics
 
     count = there[model.samples].partitions
     size = int(admin.topic_config(model.samples)["max.message.bytes"])
-    wrong = 0
+    before = len(findings.found)
+    with findings.guarded(model.name):
+        check_labels(model, there, findings)
     for wanted in written_topics(model, count, size):
-        before = len(findings.found)
         with findings.guarded(model.name):
             _check_topic(admin, wanted, there.get(wanted.name), findings)
-        wrong += len(findings.found) - before
-    if not wrong:
+    if len(findings.found) == before:
         partitions = "1 partition" if count == 1 else f"{count} partitions"
-        findings.ok(f"topics: {model.samples} has {partitions}, the model's own topics fit to it", model.name)
+        beside = "the model's own topics fit" if model.labels is None else "labels and own topics fit"
+        findings.ok(f"topics: {model.samples} has {partitions}, {beside} to it", model.name)
 
 
 def _check_topic(admin: KafkaAdmin, wanted: Wanted, found: TopicInfo | None, findings: Findings) -> None:
@@ -186,7 +191,8 @@ def _check_samples(kafka: KafkaSettings, admin: KafkaAdmin, model: ModelSettings
         findings.warn(f"topic {model.samples} is empty: nothing to say about its samples", model.name)
         return
     about = f"last {report.records:,} samples of {model.samples}: {report.valid:,} valid"
-    label = f", {report.labelled_share:.1%} of them with a label" if report.valid else ""
+    own = "" if model.labels is None else " of their own"
+    label = f", {report.labelled_share:.1%} of them with a label{own}" if report.valid else ""
     (findings.ok if report.valid else findings.error)(about + label, model.name)
     for line in report.lines():
         findings.warn(line, model.name)

@@ -25,13 +25,12 @@ def check_retention(
     start, end = admin.start_offsets(log.name)[0], admin.end_offsets(log.name)[0]
     if start > 0 and not _lost(model, log, live, start, findings):
         findings.ok(f"learning log: begins at {start:,}; the checkpoint has what was before", model.name)
-    config = admin.topic_config(log.name)
-    retention = int(config["retention.ms"])
-    if retention < 0 or "delete" not in config["cleanup.policy"]:
+    retention = kept_for(admin, log)
+    if retention is None:
         return
     if retention < SHORTEST:
         findings.warn(
-            f"topic {log.name}: keeps records for {_duration(retention)} only; workers that are down for "
+            f"topic {log.name}: keeps records for {duration(retention)} only; workers that are down for "
             f"longer lose what no checkpoint has; set models.{model.name}.learning_log_retention, {MEND}",
             model.name,
         )
@@ -39,11 +38,18 @@ def check_retention(
         age = _age(live)
         if age is not None and age > SHARE * retention:
             findings.warn(
-                f"the checkpoint in Redis is {_duration(age)} old and {end - int(live.text['log_offset']):,} "
-                f"records behind its log, which keeps records for {_duration(retention)}: start a worker, or "
+                f"the checkpoint in Redis is {duration(age)} old and {end - int(live.text['log_offset']):,} "
+                f"records behind its log, which keeps records for {duration(retention)}: start a worker, or "
                 "look why none saves (Redis full, or read-only?), before they are deleted",
                 model.name,
             )
+
+
+def kept_for(admin: KafkaAdmin, topic: TopicInfo) -> int | None:
+    """For how many milliseconds a topic keeps records; None: for ever."""
+    config = admin.topic_config(topic.name)
+    retention = int(config["retention.ms"])
+    return None if retention < 0 or "delete" not in config["cleanup.policy"] else retention
 
 
 def _lost(
@@ -78,7 +84,7 @@ def _age(live: LiveModel) -> float | None:
         return None
 
 
-def _duration(milliseconds: float) -> str:
+def duration(milliseconds: float) -> str:
     """About how long, in the largest unit that leaves a number above one."""
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("min", 60_000)):
         if milliseconds >= size:

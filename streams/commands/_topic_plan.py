@@ -1,8 +1,8 @@
 """Which topics the models need, how each should be, and what is missing for that.
 
-Samples topics belong to the user: they are made when missing and otherwise left alone. The topics that
-gradstream writes are made, extended and mended. Retention is only ever made longer: what is deleted early
-cannot be had back.
+Samples and labels topics belong to the user: they are made when missing and otherwise left alone. The topics
+that gradstream writes are made, extended and mended. Retention is only ever made longer: what is deleted
+early cannot be had back.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from models.errors import GradstreamError
+from streams.topics import check_equal
 
 if TYPE_CHECKING:
     from infra.kafka_admin import KafkaAdmin, TopicInfo
@@ -60,6 +61,11 @@ def samples_topic(model: ModelSettings, partitions: int) -> Wanted:
     return Wanted(model.samples, model.name, "samples", partitions)
 
 
+def labels_topic(model: ModelSettings, partitions: int) -> Wanted | None:
+    """The labels topic, if the model has one and it has to be made; partitions: of the samples topic."""
+    return None if model.labels is None else Wanted(model.labels, model.name, "labels", partitions)
+
+
 def written_topics(model: ModelSettings, partitions: int, message_bytes: int) -> list[Wanted]:
     """The topics that a worker writes.
 
@@ -96,7 +102,7 @@ def step_for(wanted: Wanted, found: TopicInfo | None, config: Mapping[str, str])
             f"topic {wanted.name}: has {found.partitions} partitions, a {wanted.role} has exactly "
             f"{wanted.partitions}; set models.{wanted.model}.learning_log to another topic or delete this one"
         )
-    own = wanted.role != "samples"
+    own = wanted.role not in ("samples", "labels")
     extend = own and found.partitions < wanted.partitions
     target = dict(wanted.config)
     if wanted.role == "learning log" and found.replication_factor >= 3:
@@ -128,13 +134,11 @@ def carry_out(admin: KafkaAdmin, step: Step, replication_factor: int | None) -> 
     """Do it. Raises KafkaUnavailable."""
     wanted = step.wanted
     if step.create:
-        admin.create(
+        made = admin.create(
             wanted.name, wanted.partitions, replication_factor=replication_factor, config=wanted.config
         )
         if wanted.role == "learning log":  # its replication factor, if it is the broker's, is known only now
-            step = step_for(
-                wanted, admin.describe([wanted.name])[wanted.name], admin.topic_config(wanted.name)
-            )
+            step = step_for(wanted, made, admin.topic_config(wanted.name))
     if step.extend_from is not None:
         admin.extend(wanted.name, wanted.partitions)
     if step.alter:
@@ -148,6 +152,7 @@ def plan_for(admin: KafkaAdmin, models: Iterable[ModelSettings], partitions: int
     """
     done: set[str] = set()
     for model in models:
+        _check_labels(admin, model, partitions)
         wanted = samples_topic(model, partitions)
         if wanted.name not in done:
             done.add(wanted.name)
@@ -157,8 +162,30 @@ def plan_for(admin: KafkaAdmin, models: Iterable[ModelSettings], partitions: int
             count, size = found.partitions, int(admin.topic_config(model.samples)["max.message.bytes"])
         else:
             count, size = partitions, admin.default_message_bytes()
+        labels = labels_topic(model, count)
+        if labels is not None and labels.name not in done:
+            done.add(labels.name)
+            yield _step(admin, labels)
         for written in written_topics(model, count, size):
             yield _step(admin, written)
+
+
+def _check_labels(admin: KafkaAdmin, model: ModelSettings, partitions: int) -> None:
+    """Raise TopicError where a labels topic is there and will not have the samples topic's partitions."""
+    if model.labels is None:
+        return
+    there = admin.describe([model.samples, model.labels])
+    samples, labels = there.get(model.samples), there.get(model.labels)
+    if labels is None:
+        return
+    if samples is not None:
+        check_equal(samples, labels)
+    elif labels.partitions != partitions:
+        raise TopicError(
+            f"labels topic {labels.name}: has {labels.partitions} partitions, samples topic {model.samples} "
+            f"would get {partitions}, and they need as many: gradstream topics create --partitions "
+            f"{labels.partitions}"
+        )
 
 
 def _step(admin: KafkaAdmin, wanted: Wanted) -> Step:

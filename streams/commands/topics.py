@@ -35,8 +35,8 @@ def command() -> None:
 def create(dry_run: bool, partitions: int, replication_factor: int | None, model_name: str | None) -> None:
     """Make what is missing, and nothing else; safe to run again.
 
-    Predictions and dead letters get as many partitions as the samples topic has, the learning log gets one.
-    A samples topic that is there is left as it is.
+    Labels, predictions and dead letters get as many partitions as the samples topic has, the learning log
+    gets one. A samples or labels topic that is there is left as it is.
     """
     from infra.kafka_admin import KafkaAdmin
     from streams.commands._common import console, load, model_settings, plain_table

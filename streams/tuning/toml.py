@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from infra.settings_layers import NAMED
@@ -37,6 +38,8 @@ def _value(key: str, value: Any) -> str:
         return _text(value)
     if isinstance(value, (int, float)):
         return repr(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     raise TypeError(f"{key}: a setting of type {type(value).__name__} cannot be written as TOML")
 
 

@@ -29,15 +29,11 @@ def message(path: Path, text: str, env: dict[str, str] | None = None, **flags: o
 # After HEAD: what is written → the line that comes back, after "FILE: models.delay.".
 IN_A_MODEL = {
     'taks = "x"': "taks: unknown key; did you mean 'task'?",
-    "zzz = 1": "zzz: unknown key; allowed: samples, predictions, dead_letters, learning_log, task, classes, "
-    "learner, loss, optimizer, update, features, start, save_every, learning_log_retention, halt_after, audit_every, on_hole, "
-    "batch_size, window_size, stride, steps, tolerance",
+    "zzz = 1": "zzz: unknown key; allowed: samples, labels, label_horizon, label_patience, on_missing, waiting_limit, "
+    "start, predictions, dead_letters, learning_log, task, classes, learner, loss, optimizer, update, features, save_every, "
+    "learning_log_retention, halt_after, audit_every, on_hole, batch_size, window_size, stride, steps, tolerance",
     "batch_sise = 3": "batch_sise: unknown key; did you mean 'batch_size'?",
     'name = "x"': "name: unknown key; the model's name stands in the table's head, [models.NAME]",
-    'labels = "l"': "labels: labels on a topic of their own are not supported yet; send each label inside its sample",
-    'label_horizon = "1d"': "label_horizon: late labels are not supported yet; send each label inside its sample",
-    'label_patience = "1d"': "label_patience: late labels are not supported yet; send each label inside its sample",
-    "on_missing = 0": "on_missing: late labels are not supported yet; send each label inside its sample",
     'learner = "liner"': "learner: expected 'linear', 'factorization-machine', 'mlp' or 'counting', found 'liner'; "
     "did you mean 'linear'?",
     'learner = "field-aware-factorization-machine"': "learner: 'field-aware-factorization-machine' is not supported "
@@ -117,7 +113,8 @@ IN_A_MODEL = {
     'classes = ["a", "a"]': "classes: 'a' is given twice",
     'classes = ["a", ""]': "classes[1]: expected a class, found ''",
     'classes = "ab"': "classes: expected a list of classes, found 'ab'",
-    'start = "latests"': "start: expected 'earliest' or 'latest', found 'latests'; did you mean 'latest'?",
+    'start = "latests"': "start: expected 'earliest', 'latest', a time from 1970 on with a zone, as in "
+    "'2026-11-24T00:00:00Z', or milliseconds since 1970, found 'latests'; did you mean 'latest'?",
     "save_every = 1": "save_every: expected a duration, a number and a unit in quotes: '500ms', '1s', '5m', '6h' "
     "or '30d', found 1",
     'save_every = "1 week"': "save_every: expected a duration, a number and a unit in quotes: '500ms', '1s', '5m', "
@@ -197,7 +194,7 @@ WHOLE_FILES = {
     "tasks 'binary' and 'multiclass' only; the task here is 'regression'",
     '[models."a b"]': "FILE: models.\"a b\": not a model name; expected at most 63 of letters, digits, '.', '_' "
     "and '-', beginning with a letter or a digit",
-    HEAD + "zzz = 1\nyyy = 2\nstart = 3": "(and 2 more)",
+    HEAD + "zzz = 1\nyyy = 2\nstart = -3": "(and 2 more)",
     HEAD + '[models.b]\nsamples = "s"\ntask = "binary"\npredictions = "delay.predictions"': "FILE: "
     "models.b.predictions: 'delay.predictions' is written by model 'delay' already, as its predictions; expected "
     "another topic",
@@ -299,4 +296,5 @@ def test_a_variable_that_fits_two_models_is_a_mistake(tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_flag_says_so(tmp_path: Path) -> None:
     found = message(tmp_path / "x.toml", HEAD, **{"models.delay.start": "never"})
-    assert found == "flags: models.delay.start: expected 'earliest' or 'latest', found 'never'"
+    assert found.startswith("flags: models.delay.start: expected 'earliest', 'latest', a time from 1970 on")
+    assert found.endswith("found 'never'")

@@ -10,6 +10,7 @@ from streams.commands._topic_plan import (
     HEADER_ROOM,
     TopicError,
     differing,
+    labels_topic,
     log_config,
     samples_topic,
     step_for,
@@ -72,6 +73,16 @@ def test_a_samples_topic_that_is_there_is_left_as_it_is(model: ModelSettings) ->
     step = step_for(samples_topic(model, 8), info("flights", 2), {})
     assert step.nothing
     assert step.found == 2
+
+
+def test_a_labels_topic_gets_the_samples_partitions_and_is_left_as_it_is(model: ModelSettings) -> None:
+    assert labels_topic(model, 4) is None
+    late = ModelSettings.model_validate({"name": "d", "samples": "s", "task": "binary", "labels": "landed"})
+    wanted = labels_topic(late, 4)
+    assert wanted is not None
+    assert (wanted.name, wanted.model, wanted.role, wanted.partitions) == ("landed", "d", "labels", 4)
+    assert step_for(wanted, None, {}).create
+    assert step_for(wanted, info("landed", 2), {}).nothing
 
 
 def test_a_learning_log_of_two_partitions_is_an_error(model: ModelSettings) -> None:

@@ -1,0 +1,280 @@
+"""What waits in the partitions of one worker: to the store and back, and again from the learning log.
+
+A save takes what has counted, without pending batches, at the fold's log offset. A worker that is given a
+partition begins with what the store has and applies the records that counted since; where the store has
+nothing, it begins with the log. Which records counted is told by the log itself: each names the one before
+it, and the fold knows the last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from infra.logs import logger
+from infra.store import StoreUnavailable
+from infra.waiting_store import WaitingSave, WaitingStore
+from models.rows import Rows
+from models.spec import ModelSpec
+from streams.labels import stored
+from streams.labels.codec import EarlyLabel
+from streams.labels.fold import Facts, named
+from streams.labels.view import LateView
+from streams.labels.waiting import Waiting
+from streams.learning_log import LogReader
+from streams.log_contract import next_records
+from streams.log_format import PartitionId, Undecodable
+
+REMEMBERED = 20_000
+"""Ids of joined samples of a model that are remembered, to tell a second label of theirs."""
+MEMORY_BYTES = 64 * 1024 * 1024
+"""Encoded samples of a model that wait in memory, about; the others wait in the store alone."""
+REFRESH = 200
+"""Log records after which a partition is saved although nothing changed in it: a start reads fewer."""
+
+_early = msgspec.json.Decoder(list[EarlyLabel]).decode
+_ids = msgspec.json.Decoder(list[str]).decode
+
+
+class Keeper:
+    """Of one model; the view has a Waiting for each partition that is kept."""
+
+    def __init__(
+        self,
+        model: str,
+        spec: ModelSpec,
+        view: LateView,
+        store: WaitingStore,
+        log_topic_id: str,
+        another_reader: Callable[[], LogReader],
+    ) -> None:
+        self.model, self._spec, self._view, self._store = model, spec, view, store
+        self._topic_id = log_topic_id
+        self._another_reader = another_reader
+        self._since: dict[PartitionId, int] = {}
+        self._lock = asyncio.Lock()
+        self.lost: set[PartitionId] = set()
+        """Partitions whose samples the store should have, and has not: they are to be loaded again."""
+        features = spec.features
+        self._columns = len(features.numeric_columns())
+        self._codes = len(features.encode)
+
+    @property
+    def bytes_here(self) -> int:
+        """About what waits in memory."""
+        return sum(waiting.nbytes for waiting in self._view.waiting.values())
+
+    # To the store
+
+    async def save(self, workers: str) -> None:
+        """Save every partition that changed; then let go of what does not fit in memory."""
+        async with self._lock:
+            for partition, waiting in list(self._view.waiting.items()):
+                await self._save(partition, waiting, workers)
+            self._shrink()
+
+    async def _save(self, partition: PartitionId, waiting: Waiting, worker: str) -> None:
+        since, at = self._since.get(partition), self._view.fold.log_offset
+        idle = not (waiting.changed or waiting.removed or waiting.touched)
+        if since is not None and (at <= since or (idle and at < since + REFRESH)):
+            return
+        whole = since is None
+        if whole and len(waiting.elsewhere):
+            self.lost.add(partition)
+            return
+        changed, removed = waiting.begin_save(whole)
+        numbers = np.fromiter(changed.values(), np.int64, len(changed))
+        rows, served = waiting.rows.of(numbers)
+        samples = dict(zip(changed, stored.encode(rows, served), strict=True))
+        about = self._about(partition, waiting, worker)
+        save = WaitingSave(about, samples, removed, since)
+        try:
+            answer = await self._store.save(self.model, partition.partition, save)
+        except BaseException:
+            waiting.save_failed(changed, removed)
+            raise
+        if answer == "saved":
+            self._since[partition] = at
+        else:
+            waiting.save_failed(changed, removed)
+            if answer == "full":
+                self._since.pop(partition, None)
+
+    def _about(self, partition: PartitionId, waiting: Waiting, worker: str) -> dict[str, str]:
+        fold = self._view.fold
+        standing = fold.standings[partition]
+        early, joined, clocks = waiting.counted
+        json = msgspec.json.encode
+        fields: dict[str, Any] = {
+            "log_offset": fold.log_offset,
+            "log_topic_id": self._topic_id,
+            "after": standing.after,
+            "next": fold.next[partition],
+            "label_next": standing.label_next,
+            "sample_time": clocks[0],
+            "label_time": clocks[1],
+            "waiting": standing.waiting,
+            "early": json(list(early.values())).decode(),
+            "joined": json(list(joined)).decode(),
+            "saved_by": worker,
+        }
+        return {name: str(value) for name, value in fields.items()}
+
+    def _shrink(self) -> None:
+        """Forget rows that the store has, those that wait for longest, until the others fit in memory."""
+        for waiting in self._view.waiting.values():
+            share = MEMORY_BYTES // max(1, len(self._view.waiting))
+            while waiting.rows.nbytes > share:
+                let_go = waiting.let_go(max(1000, len(waiting.rows) // 8))
+                if not let_go:
+                    break
+
+    # From the store
+
+    async def recall(self, partition: PartitionId, ids: list[str]) -> bool:
+        """Bring samples that wait in the store alone back into memory; False if the store lost one of them.
+
+        Raises StoreUnavailable.
+        """
+        found = await self._store.samples(self.model, partition.partition, ids)
+        waiting = self._view.waiting[partition]
+        still = [i for i, one in enumerate(ids) if waiting.elsewhere.find([one])] if ids else []
+        try:
+            rows, served = self._decode([found[i] for i in still])
+        except _LOST:
+            self.lost.add(partition)
+            return False
+        waiting.recall([ids[i] for i in still], rows, served)
+        return True
+
+    def _decode(self, found: list[bytes | None]) -> tuple[Rows, Any]:
+        samples = [one for one in found if one is not None]
+        if len(samples) < len(found):
+            raise LookupError(f"{len(found) - len(samples)} samples are not in the store")
+        return stored.decode(samples, self._columns, self._spec.outputs, self._codes)
+
+    # A partition that this worker is given
+
+    async def load(self, partition: PartitionId) -> None:
+        """Build what waits in a partition, up to where the fold stands; raises LogError."""
+        if partition not in self.lost and partition in self._view.waiting:
+            return  # kept up to date since it was ours
+        self.lost.discard(partition)
+        self._since.pop(partition, None)
+        self._view.waiting.pop(partition, None)
+        share = REMEMBERED // max(1, len(self._view.fold.next))
+        waiting = Waiting(self._empty(), self._spec.outputs, max(share, 100))
+        begin = await self._restore(partition, waiting)
+        at = await self._catch_up(partition, waiting, begin)
+        while at < self._view.fold.log_offset:  # folded meanwhile
+            at = await self._catch_up(partition, waiting, at)
+        self._view.waiting[partition] = waiting
+        expected = self._view.fold.standings[partition].waiting
+        if waiting.count != expected:
+            logger(model=self.model).warning(
+                "samples that waited are in neither Redis nor the learning log any more: "
+                "their labels will find nothing",
+                partition=str(partition), expected=expected, found=waiting.count,
+            )  # fmt: skip
+
+    def keep(self, partitions: Iterable[PartitionId]) -> None:
+        """Forget what waits in all partitions but these."""
+        kept = set(partitions)
+        for partition in self._view.waiting.keys() - kept:
+            del self._view.waiting[partition]
+            self._since.pop(partition, None)
+
+    async def _restore(self, partition: PartitionId, waiting: Waiting) -> int:
+        """Begin with what the store has; returns the log offset that this is as of, -1: nothing."""
+        fold = self._view.fold
+        try:
+            about = await self._store.about(self.model, partition.partition)
+            offset = int(about.get("log_offset", "-1"))
+            if about.get("log_topic_id") != self._topic_id or not 0 <= offset <= fold.log_offset:
+                return -1
+            clocks = int(about["sample_time"]), int(about["label_time"])
+            early, joined = _early(about["early"]), _ids(about["joined"])
+            async for page in self._store.scan(self.model, partition.partition):
+                known = set(waiting.elsewhere.find(list(page)))
+                ids = [one for one in page if one not in known]
+                waiting.elsewhere.add(ids, stored.times([page[one] for one in ids]))
+            again = await self._store.about(self.model, partition.partition)
+            if again.get("log_offset") != about["log_offset"] or len(waiting.elsewhere) != int(
+                about["waiting"]
+            ):
+                raise LookupError("it changed while it was read")
+        except StoreUnavailable as error:
+            logger(model=self.model).warning(
+                "what waits is built from the learning log", partition=str(partition), reason=str(error)
+            )
+            waiting.elsewhere.clear()
+            return -1
+        except _LOST:
+            waiting.elsewhere.clear()
+            return -1
+        waiting.restore(early, joined, clocks)
+        self._since[partition] = offset
+        return offset
+
+    async def _catch_up(self, partition: PartitionId, waiting: Waiting, begin: int) -> int:
+        """Apply the records of the partition that counted, from a log offset to the fold's; returns that."""
+        until, last = self._view.fold.log_offset, self._view.fold.standings[partition].after
+        if begin >= until:
+            return until
+        reader = self._another_reader()
+        try:
+            await reader.start()
+            begin = max(begin, (await reader.bounds())[0])
+            counted = await self._counted(reader, partition, begin, until, last)
+            if counted:
+                reader.stand(min(counted))
+                async for record in _records(reader, max(counted) + 1):
+                    if record.offset in counted and record.kind == "data":
+                        facts = Facts.of(record)
+                        late = self._view.fold.decode_late(record)
+                        waiting.apply(late, (facts.sample_time, facts.label_time))
+        finally:
+            await reader.stop()
+        return until
+
+    async def _counted(
+        self, reader: LogReader, partition: PartitionId, begin: int, until: int, last: str
+    ) -> set[int]:
+        """Log offsets in [begin, until) of the partition's records that counted."""
+        chain: dict[str, tuple[int, str]] = {}
+        reader.stand(begin)
+        async for record in _records(reader, until):
+            try:
+                if record.kind in ("data", "hole") and record.partition() == partition:
+                    chain[named(record)] = (record.offset, record.headers.get("after", ""))
+            except Undecodable:
+                continue
+        counted: set[int] = set()
+        while last in chain:
+            offset, last = chain.pop(last)
+            counted.add(offset)
+        return counted
+
+    def _empty(self) -> Rows:
+        rows, _ = stored.decode([], self._columns, self._spec.outputs, self._codes)
+        return rows
+
+
+_LOST = (LookupError, ValueError, msgspec.MsgspecError)
+"""What reading may raise that no save has written."""
+
+
+async def _records(reader: LogReader, until: int) -> Any:
+    """Records of the log before an offset."""
+    while True:
+        for record in await next_records(reader):
+            if record.offset >= until:
+                return
+            yield record
+            if record.offset == until - 1:
+                return
+        await asyncio.sleep(0)

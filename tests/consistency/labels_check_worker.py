@@ -1,0 +1,143 @@
+"""One worker of the late-label model: it reads samples and labels in an order of its own, and appends.
+
+All functions are pure. Rule numbers are those of docs/learning-log.md. A batch is processed and appended in one
+step: one that is dropped before it was sent leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, counts, fold, written
+
+AWAY = "away"  # not owned
+TAKEN = "taken"  # owned: waits for echoes, and for the end of the log
+DROPPED = "dropped"  # pending was dropped: waits for echoes
+STANDS = "stands"
+
+
+class Worker(NamedTuple):
+    """`fold` is made of the log's records; `view` is what the worker believes, made of its own reading."""
+
+    place: str = AWAY
+    read: int = 0  # records of the log, from the state's base on
+    fold: Desk = Desk()
+    view: Desk = Desk()
+    pending: tuple[Record, ...] = ()  # appended, and not known to count
+    unread: tuple[int, ...] = ()  # names of what this producer has sent, and has not read back
+    sent: tuple[Record, ...] = ()  # in flight to the log
+
+
+def dropped(worker: Worker, place: str) -> Worker:
+    """Nothing is pending any more: the worker believes what the log says."""
+    return worker._replace(place=place, view=worker.fold, pending=())
+
+
+def may_stand(worker: Worker, at_end: bool) -> bool:
+    """Rules 8 and 11."""
+    return worker.place in (TAKEN, DROPPED) and not worker.unread and (worker.place == DROPPED or at_end)
+
+
+def append(worker: Worker, name: int, after: Desk) -> Worker:
+    """The next batch turns the view into `after`; `name` is that of its record."""
+    record = written(name, worker.view, after)
+    return worker._replace(
+        view=after._replace(last=name),
+        pending=(*worker.pending, record),
+        unread=(*worker.unread, name),
+        sent=(*worker.sent, record),
+    )
+
+
+def read(worker: Worker, record: Record, rules: Rules) -> tuple[Worker, str]:
+    """Fold the next record (rules 3, 10): the worker, and what became of the record."""
+    unread = tuple(name for name in worker.unread if name != record.name)
+    worker = worker._replace(read=worker.read + 1, unread=unread)
+    if not counts(worker.fold, record, rules):
+        return worker, "ignored"
+    worker = worker._replace(fold=fold(worker.fold, record))
+    if worker.pending and worker.pending[0].name == record.name:
+        return worker._replace(pending=worker.pending[1:]), "counts, its own"
+    return dropped(worker, DROPPED if worker.place == STANDS else worker.place), "counts, foreign"
+
+
+@lru_cache(maxsize=None)
+def batches(desk: Desk, given: Given, size: int, empty: bool) -> tuple[Desk, ...]:
+    """All that a batch of at most `size` events can make of a desk, whatever their order.
+
+    `empty`: also batches that read nothing, and only let go.
+    """
+    found, reached = {desk}, {desk}
+    for _ in range(size):
+        reached = {after for before in reached for after in _events(before, given)} - found
+        found |= reached
+    read_nothing = {d for d in found if (d.samples, d.labels) == (desk.samples, desk.labels)}
+    return tuple(sorted(found - (read_nothing - {desk} if not empty else set()) - {desk}))
+
+
+def _events(desk: Desk, given: Given) -> Iterator[Desk]:
+    """The next sample is read, or the next label; or something is let go."""
+    after = []
+    if desk.samples < len(given.samples):
+        after.append(_sample(desk, given))
+    if desk.labels < len(given.labels):
+        after.append(_label(desk, given))
+    if given.let_go == "at any time":
+        yield from after
+        yield from (_expired(desk, sample) for sample in desk.waiting)
+        yield from (_given_up(desk, label) for label in desk.early)
+    else:
+        yield from (_by_clocks(d, given) if given.let_go == "by the clocks" else d for d in after)
+
+
+def _sample(desk: Desk, given: Given) -> Desk:
+    """A sample finds its early label, or waits. An early label that turns out to be out of time is let go."""
+    sample = desk.samples
+    desk = desk._replace(samples=sample + 1)
+    for label in desk.early:
+        if given.labels[label][0] == sample and given.in_time(sample, label):
+            early = tuple(one for one in desk.early if one != label)
+            return desk._replace(early=early, joined=tuple(sorted((*desk.joined, (sample, label)))))
+        if given.labels[label][0] == sample:
+            desk = _given_up(desk, label)
+    return desk._replace(waiting=tuple(sorted((*desk.waiting, sample))))
+
+
+def _label(desk: Desk, given: Given) -> Desk:
+    """A label finds its sample, or is out of time, or a repeat, or early."""
+    label, sample = desk.labels, given.labels[desk.labels][0]
+    desk = desk._replace(labels=label + 1)
+    if sample in desk.waiting:
+        if not given.in_time(sample, label):
+            return _given_up(desk, label)
+        waiting = tuple(one for one in desk.waiting if one != sample)
+        return desk._replace(waiting=waiting, joined=tuple(sorted((*desk.joined, (sample, label)))))
+    if sample in [s for s, _ in desk.joined] or sample in [given.labels[one][0] for one in desk.early]:
+        return desk
+    return desk._replace(early=(*desk.early, label))
+
+
+def _expired(desk: Desk, sample: int) -> Desk:
+    waiting = tuple(one for one in desk.waiting if one != sample)
+    return desk._replace(waiting=waiting, expired=tuple(sorted((*desk.expired, sample))))
+
+
+def _given_up(desk: Desk, label: int) -> Desk:
+    early = tuple(one for one in desk.early if one != label)
+    return desk._replace(early=early, given_up=tuple(sorted((*desk.given_up, label))))
+
+
+def _by_clocks(desk: Desk, given: Given) -> Desk:
+    """Let go of what is due, by the largest event times of what was read."""
+    long_ago = -1_000_000
+    sample_time = max(given.samples[: desk.samples], default=long_ago)
+    label_time = max((time for _, time in given.labels[: desk.labels]), default=long_ago)
+    for sample in desk.waiting:
+        if max(sample_time, label_time) - given.patience > given.samples[sample] + given.horizon:
+            desk = _expired(desk, sample)
+    for label in desk.early:
+        if sample_time - given.patience > given.labels[label][1]:
+            desk = _given_up(desk, label)
+    return desk
