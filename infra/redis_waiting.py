@@ -41,14 +41,14 @@ class RedisWaitingStore:
             return await self._call(model, partition, save, "partial", save.about, changed, removed)
         token = uuid.uuid4().hex
         answer = await self._call(model, partition, save, "begin", {}, (), (), token)
-        for start in range(0, len(changed), IN_ONE_CALL):
-            if answer == "saved":
-                piece = changed[start : start + IN_ONE_CALL]
-                answer = await self._call(model, partition, save, "put", {}, piece, (), token)
         for start in range(0, len(removed), IN_ONE_CALL):
             if answer == "saved":
                 gone = removed[start : start + IN_ONE_CALL]
                 answer = await self._call(model, partition, save, "put", {}, (), gone, token)
+        for start in range(0, len(changed), IN_ONE_CALL):
+            if answer == "saved":
+                piece = changed[start : start + IN_ONE_CALL]
+                answer = await self._call(model, partition, save, "put", {}, piece, (), token)
         if answer == "saved":
             answer = await self._call(model, partition, save, "end", save.about, (), (), token)
         return answer
@@ -91,9 +91,10 @@ class RedisWaitingStore:
     ) -> SaveAnswer:
         since = "" if save.since is None else save.since
         args: list[Any] = [mode, save.about["log_offset"], save.about["log_topic_id"], since, token]
-        args += [len(about), len(changed), len(removed)]
-        args += [item for pair in (*about.items(), *changed) for item in pair]
+        args += [len(about), len(removed), len(changed)]
+        args += [item for pair in about.items() for item in pair]
         args += removed
+        args += [item for pair in changed for item in pair]
         async with self._store.errors():
             answer = await self._script(keys=_keys(model, partition), args=args)
         text = answer.decode() if isinstance(answer, bytes) else str(answer)

@@ -24,12 +24,6 @@ Origins = Mapping[KeyPath, tuple[str, KeyPath]]
 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN_LENGTH = 60
-_NOT_YET = {
-    "labels": "labels on a topic of their own are not supported yet; send each label inside its sample",
-    "label_horizon": "late labels are not supported yet; send each label inside its sample",
-    "label_patience": "late labels are not supported yet; send each label inside its sample",
-    "on_missing": "late labels are not supported yet; send each label inside its sample",
-}
 
 
 class SettingsError(GradstreamError):
@@ -161,8 +155,6 @@ def _message(one: ErrorDetails, path: KeyPath, root: type[BaseModel]) -> tuple[s
     table = _table(root, path[:-1])
     key = str(path[-1]) if path else ""
     if kind == "extra_forbidden":
-        if key in _NOT_YET and path[0] == "models":
-            return _NOT_YET[key], None
         keys = table.allowed_keys() if table else []
         near = nearest(key, keys)
         hint = f"did you mean '{near}'?" if near else "allowed: " + ", ".join(keys)

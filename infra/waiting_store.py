@@ -17,8 +17,8 @@ from infra.store import SaveAnswer
 class WaitingSave:
     """What waits in one partition at a log offset, or what changed of it since another.
 
-    about: readable fields, among them `log_offset` and `log_topic_id`; changed: sample id → the sample, as
-    JSON; removed: ids that wait no longer. Complete since the log offset `since`; None: all that waits.
+    about: readable fields, among them `log_offset` and `log_topic_id`; removed: ids that wait no longer;
+    changed: sample id → the sample, as JSON, that waits after that. Complete since the log offset `since`; None: all that waits.
     """
 
     about: Mapping[str, str]
@@ -70,9 +70,9 @@ class MemoryWaitingStore:
         rows = self.waiting.setdefault(key, {})
         if save.since is None:
             rows.clear()
-        rows.update(save.changed)
         for one in save.removed:
             rows.pop(one, None)
+        rows.update(save.changed)
         self.abouts[key] = dict(save.about)
         return "saved"
 

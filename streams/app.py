@@ -6,24 +6,21 @@ Only here are real adapters put together; everything else is given what it needs
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from infra.kafka_clients import aiokafka_config
 from infra.redis_store import RedisStore
 from infra.redis_waiting import RedisWaitingStore
 from infra.settings import Settings
-from models.errors import GradstreamError
 from streams import broken_connections, raw_records
 from streams.labels.clients import LateClients
-from streams.labels.reader import TopicReader
 from streams.learning_log import LogReader, LogWriter
 from streams.model_worker import ModelWorker
 from streams.predictions import Output
+from streams.shared_topic import MakeReader
+from streams.topic_reader import TopicReader
 from streams.topics import Topics
 from streams.worker import Worker
-
-
-class SharedTopic(GradstreamError):
-    """Two models of one worker read the same topic."""
 
 
 async def run_worker(settings: Settings, model: str | None = None, drain: bool = False) -> None:
@@ -35,7 +32,6 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
     broken_connections.install()
     chosen = settings.models if model is None else {model: settings.models[model]}
     group_id = settings.group_id if model is None else f"{settings.group_id}.{model}"
-    _check_shared({name: one.samples for name, one in chosen.items()})
     topics = Topics(settings.kafka)
     infos = await topics.of_models(chosen)
     store = RedisStore.from_settings(settings.redis)
@@ -57,16 +53,8 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
         )
         for name, one in chosen.items()
     ]
-    await Worker(settings, models, group_id, topics, store, drain).run()
+    await Worker(settings, models, group_id, topics, store, partial(_reader_of, clients), drain).run()
 
 
-def _check_shared(samples: dict[str, str]) -> None:
-    """The folds of two models stand at different offsets, and a group reads a topic at one."""
-    readers: dict[str, str] = {}
-    for name, topic in samples.items():
-        other = readers.setdefault(topic, name)
-        if other != name:
-            raise SharedTopic(
-                f"models {other} and {name} read the same topic {topic}: run a worker for each "
-                f"(gradstream worker --model {other}, gradstream worker --model {name})"
-            )
+def _reader_of(clients: dict[str, Any], topic: str) -> MakeReader:
+    return partial(TopicReader, topic, clients)

@@ -31,7 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("streams.commands.topics:command", "Create the topics that the models need."),
     "worker": ("streams.commands.worker:command", "Predict and learn from the stream."),
     "produce": ("streams.commands.produce:command", "Send a JSON Lines or CSV file to a topic."),
-    "tail": ("streams.commands.tail:command", "Show predictions, dead letters or samples as they come."),
+    "tail": (
+        "streams.commands.tail:command",
+        "Show predictions, dead letters, samples or labels as they come.",
+    ),
     "models": ("streams.commands.models:command", "List the live models."),
     "inspect": ("streams.commands.inspect:command", "Show a model's parameters, metrics, offsets and lag."),
     "verify": (

@@ -1,9 +1,10 @@
-"""The Faust app of a worker: one agent a model, on the batch transport."""
+"""The Faust app of a worker: one agent a samples topic, on the batch transport."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -16,6 +17,7 @@ from models.errors import GradstreamError
 from streams.broken_connections import fetching_ended
 from streams.group import ModelGroup, heartbeat
 from streams.model_worker import ModelWorker
+from streams.processor import Fetched
 from streams.transport import BatchConsumer, BatchSchema, BatchTransport, NoTables
 
 BATCHES_BUFFERED = 4
@@ -64,20 +66,29 @@ def make_app(settings: Settings, group: ModelGroup, models: list[ModelWorker]) -
         loop=asyncio.get_running_loop(),
     )
     app.group = group
-    for model in models:
-        _add_agent(app, model)
+    for topic, processes in _processes(group, models).items():
+        _add_agent(app, topic, processes)
     app.finalize()
     return app
 
 
-def _add_agent(app: FaustApp, model: ModelWorker) -> None:
-    topic = app.topic(model.settings.samples, schema=BatchSchema(), allow_empty=True)
+Process = Callable[[Fetched], Awaitable[None]]
 
-    @app.agent(topic, name=f"model.{model.name}", concurrency=1)  # type: ignore[untyped-decorator]
+
+def _processes(group: ModelGroup, models: list[ModelWorker]) -> dict[str, Process]:
+    """Samples topic → what takes its batches: its model, or all that it has."""
+    alone: dict[str, Process] = {model.settings.samples: model.processor.process for model in models}
+    return alone | {topic: shared.process for topic, shared in group.shared.items()}
+
+
+def _add_agent(app: FaustApp, samples: str, process: Process) -> None:
+    topic = app.topic(samples, schema=BatchSchema(), allow_empty=True)
+
+    @app.agent(topic, name=f"samples.{samples}", concurrency=1)  # type: ignore[untyped-decorator]
     async def learn(stream: Any) -> None:
         async for event in stream.noack().events():
             try:
-                await model.processor.process(event.value)
+                await process(event.value)
             except Exception as error:
                 app.group.fail(error)
                 raise

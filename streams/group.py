@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from faust.types import TP
@@ -17,6 +18,7 @@ from streams.labels.processor import LateProcessor
 from streams.learning_log import LogError
 from streams.log_format import PartitionId
 from streams.model_worker import ModelWorker
+from streams.shared_topic import Lane, MakeReader, SharedTopic
 from streams.topics import Extent, Topics, made_again
 
 if TYPE_CHECKING:
@@ -49,7 +51,11 @@ class ModelGroup:
         self._settings = settings
         self._topics = topics
         self._models = models
-        self._by_topic = {model.settings.samples: model for model in models}
+        self._by_topic: dict[str, list[ModelWorker]] = {}
+        for model in models:
+            self._by_topic.setdefault(model.settings.samples, []).append(model)
+        self.shared: dict[str, SharedTopic] = {}
+        """Of topics that several models read; made when they have started."""
         self._assigned_by_kafka: set[TP] = set()
         self._assigned: set[TP] = set()  # without those that are left unread
         self._mending: set[asyncio.Task[None]] = set()
@@ -60,9 +66,9 @@ class ModelGroup:
         """Whether this worker is a static member of its group (group_instance_id)."""
         return self._settings.group_instance_id is not None
 
-    def input(self) -> Input:
+    def input(self, model: str) -> Input:
         """What a model asks of this group."""
-        return Input(self.seek, self.behind, self.out_of_range)
+        return Input(partial(self.seek, model), self.behind, self.out_of_range)
 
     def consumer_config(self) -> dict[str, Any]:
         """See Group."""
@@ -83,26 +89,42 @@ class ModelGroup:
             self._assigned_by_kafka = set(assigned)
             return await self._positions(assigned)
 
+    def share(self, make_reader: Callable[[str], MakeReader]) -> None:
+        """Put models that read one topic on lanes of it; they have started."""
+        for topic, models in self._by_topic.items():
+            if len(models) > 1:
+                make = make_reader(topic)
+                lanes = [Lane(topic, model.name, model.processor, make) for model in models]
+                self.shared[topic] = SharedTopic(topic, lanes, [lane.processor.ingest for lane in lanes])
+                for lane in lanes:
+                    lane.start(self.out_of_range)
+
+    async def stop(self) -> None:
+        """End the lanes."""
+        for shared in self.shared.values():
+            for lane in shared.lanes:
+                await lane.stop()
+
     async def _positions(self, assigned: set[TP]) -> Mapping[TP, tuple[int, int]]:
         for model in self._models:
             model.processor.release_all()
-        taken: dict[TP, int] = {}
+        taken: dict[TP, list[ModelWorker]] = {}
         for model in self._models:
             mine = {tp: model.partition_id(tp.partition) for tp in self._servable(model, assigned)}
-            offsets = await model.processor.take(mine.values())
-            taken.update({tp: offsets[partition] for tp, partition in mine.items()})
+            await model.processor.take(mine.values())
+            for tp in mine:
+                taken.setdefault(tp, []).append(model)
         # Asked after the folds were read: an end from before could lie below an offset from after.
         extents = {topic: await self._topics.extent(topic) for topic in {tp.topic for tp in taken}}
-        positions = {}
-        for tp, offset in taken.items():
-            model = self._by_topic[tp.topic]
-            partition = model.partition_id(tp.partition)
-            await self._inside(model, partition, offset, extents[tp.topic])
-            await self._labels_inside(model, partition)
-            begin = model.fold.next[partition]  # now: another owner may have moved it since `take`
-            positions[tp] = (begin, model.processor.stand(partition, begin))
+        for tp, models in taken.items():
+            for model in models:
+                partition = model.partition_id(tp.partition)
+                await self._inside(model, partition, model.fold.next[partition], extents[tp.topic])
+                await self._labels_inside(model, partition)
+        # Now: another owner may have moved a fold since `take`.
+        positions = {tp: self._stand(tp, models) for tp, models in taken.items()}
         for model in self._models:
-            owned = [tp.partition for tp in positions if self._by_topic[tp.topic] is model]
+            owned = [tp.partition for tp, models in taken.items() if model in models]
             model.processor.assigned([model.partition_id(number) for number in owned])
         self._assigned = set(positions)
         self.log.info(
@@ -111,10 +133,21 @@ class ModelGroup:
         self.joined.set()
         return positions
 
+    def _stand(self, tp: TP, models: list[ModelWorker]) -> tuple[int, int]:
+        """Let models process a partition from where they are; offset and number of its fetcher's seek."""
+        begins, numbers = [], []
+        for model in models:
+            partition = model.partition_id(tp.partition)
+            begins.append(model.fold.next[partition])
+            numbers.append(model.processor.stand(partition, begins[-1]))
+        if (shared := self.shared.get(tp.topic)) is None:
+            return begins[0], numbers[0]
+        return shared.stand(tp.partition, begins, [model.name for model in models])
+
     def _servable(self, model: ModelWorker, assigned: set[TP]) -> list[TP]:
         """The model's partitions of those assigned, without those whose predictions have no place to go."""
         found = []
-        for tp in sorted(tp for tp in assigned if self._by_topic[tp.topic] is model):
+        for tp in sorted(tp for tp in assigned if tp.topic == model.settings.samples):
             if tp.partition < model.servable():
                 found.append(tp)
             else:
@@ -132,12 +165,12 @@ class ModelGroup:
 
     def lag(self, model: ModelWorker) -> int | None:
         """Records of the assigned partitions that the fold has not reached; None before the first fetch."""
-        mine = [tp for tp in self._assigned if self._by_topic[tp.topic] is model]
+        mine = [tp for tp in self._assigned if tp.topic == model.settings.samples]
         highs = [self.consumer.highwater(tp) for tp in mine]
         if any(high is None for high in highs):
             return None
-        behind = (max(0, high - (self._next(tp) or 0)) for tp, high in zip(mine, highs, strict=True))
-        return int(sum(behind))
+        at = [model.fold.next.get(model.partition_id(tp.partition), 0) for tp in mine]
+        return int(sum(max(0, high - offset) for offset, high in zip(at, highs, strict=True)))
 
     def out_of_range(self) -> None:
         """See Group. The fetcher says it again until it is sought: once is enough."""
@@ -157,8 +190,11 @@ class ModelGroup:
         high = self.consumer.stable(TP(partition.topic, partition.partition))
         return high is None or offset < high
 
-    async def seek(self, partition: PartitionId, offset: int, number: int) -> None:
-        """Put the fetcher of one partition at an offset (streams.processor.Seek)."""
+    async def seek(self, model: str, partition: PartitionId, offset: int, number: int) -> None:
+        """Put a model's fetcher of one partition at an offset (streams.processor.Seek)."""
+        if (shared := self.shared.get(partition.topic)) is not None:
+            shared.lane(model).read_beside(partition.partition, offset)
+            return
         await self.consumer.seek_numbered({TP(partition.topic, partition.partition): (offset, number)})
 
     def failed(self, done: asyncio.Future[None]) -> None:
@@ -167,8 +203,9 @@ class ModelGroup:
             self.fail(error)
 
     def _next(self, tp: TP) -> int | None:
-        model = self._by_topic[tp.topic]
-        return model.fold.next.get(model.partition_id(tp.partition))
+        offsets = [m.fold.next.get(m.partition_id(tp.partition)) for m in self._by_topic[tp.topic]]
+        known = [offset for offset in offsets if offset is not None]
+        return min(known) if len(known) == len(offsets) else None
 
     async def _mend(self) -> None:
         """Take all that is assigned once more, and go on where the fold stands."""

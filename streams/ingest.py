@@ -7,11 +7,11 @@ structs into arrays. Whatever it cannot take, or cannot be sure of, gets a caref
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import numpy as np
@@ -58,6 +58,13 @@ class _Doubtful(Exception):
     """Something that the fast path leaves to the validator."""
 
 
+class Joint(Protocol):
+    """Parses records for several models (streams.joint)."""
+
+    def narrow(self, ingest: Ingest) -> Callable[[Any], Any]:
+        """What turns the features that it parsed into those of one model."""
+
+
 class Ingest:
     """Decodes and encodes the samples of one model."""
 
@@ -67,17 +74,35 @@ class Ingest:
         self.encoder = Encoder(spec.features)
         self._labels = Labels(spec)
         self._validator = Validator(self.encoder, self._labels)
+        self.label_type = self._labels.type
+        self.joint: Joint | None = None
+        """Who parses for several models, this one among them."""
         sample_type: Any = Sample
-        decoder = msgspec.json.Decoder(sample_type[self.encoder.features_type, self._labels.type])
+        decoder = msgspec.json.Decoder(sample_type[self.encoder.features_type, self.label_type])
         self._decode = decoder.decode
+        self._narrow: Callable[[Any], Any] | None = None
         self._sizes_vary = spec.features.others == "include"
 
-    def decode(self, topic: str, partition: int, records: Sequence[Record]) -> Ingested:
-        """Encode the valid samples among records of one partition, in order; the rest are dead letters."""
+    def decode(
+        self,
+        topic: str,
+        partition: int,
+        records: Sequence[Record],
+        parsed: Sequence[Any] | None = None,
+    ) -> Ingested:
+        """Encode the valid samples among records of one partition, in order; the rest are dead letters.
+
+        `parsed`: what `joint` made of each record, if it did.
+        """
         chunks = [
-            self._chunk(topic, partition, records[start : start + CHUNK])
-            for start in range(0, len(records), CHUNK)
-        ] or [self._chunk(topic, partition, records)]
+            self._chunk(
+                topic,
+                partition,
+                records[start : start + CHUNK],
+                None if parsed is None else parsed[start : start + CHUNK],
+            )
+            for start in range(0, max(len(records), 1), CHUNK)
+        ]
         if len(chunks) == 1:
             return chunks[0]
         return Ingested(
@@ -93,9 +118,11 @@ class Ingest:
         """The sample in one record's value; raises InvalidRecord with what is wrong."""
         return self._validator.sample(value)
 
-    def _chunk(self, topic: str, partition: int, records: Sequence[Record]) -> Ingested:
+    def _chunk(
+        self, topic: str, partition: int, records: Sequence[Record], parsed: Sequence[Any] | None
+    ) -> Ingested:
         values = list(map(_VALUE, records))
-        samples, decoded = self._parse(values)
+        samples, decoded = self._parse(values) if parsed is None else self._narrowed(parsed)
         dead: list[DeadLetter] = []
         certain = decoded and self._certain(samples, values)
         columns = self._columns(samples, records) if certain else None
@@ -111,6 +138,20 @@ class Ingest:
             [sample.features for sample in samples], labels, weights, timestamps, offsets
         )
         return Ingested(topic, partition, ids, list(map(_KEY, records)), rows, dead)
+
+    def _narrowed(self, parsed: Sequence[Any]) -> tuple[list[Any], bool]:
+        """As `_parse`, of what was parsed for several models."""
+        if self._narrow is None:
+            assert self.joint is not None
+            self._narrow = self.joint.narrow(self)
+        narrow = self._narrow
+        samples = [
+            None
+            if one is None
+            else Sample(narrow(one.features), one.id, one.label, one.weight, one.timestamp)
+            for one in parsed
+        ]
+        return samples, None not in samples
 
     def _parse(self, values: list[bytes | None]) -> tuple[list[Any], bool]:
         """Decoded samples, None where that failed; and whether none failed."""
@@ -219,6 +260,11 @@ def timestamps(given: Sequence[datetime | int | None], records: Sequence[Record]
     n = len(given)
     if given.count(None) == n:
         return np.fromiter(map(_TIMESTAMP, records), np.int64, n)
+    if set(map(type, given)) == {int}:
+        found = np.fromiter(given, np.int64, n)
+        if found.min() < MIN_TIMESTAMP or found.max() > MAX_TIMESTAMP:
+            raise _Doubtful
+        return found
     times = np.empty(n, dtype=np.int64)
     for i, (time, record) in enumerate(zip(given, records, strict=True)):
         if time is None:

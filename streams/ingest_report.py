@@ -1,7 +1,7 @@
 """What a model makes of the last records of its topic: for `gradstream check` and `inspect`.
 
 It looks for mistakes that are no errors: a declared feature that never comes, a `lable` that nobody reads, a
-stream without labels.
+stream without labels, samples without the id by which late labels find them.
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ class Report:
     unread_features: list[Unread]
     samples: list[list[tuple[str, float]]]
     """The encoded form of the last valid samples: column or hashed name → value, NaN = missing."""
+    late: bool = False
+    """Whether labels come on a topic of their own."""
+    without_id: int = 0
+    """Valid samples that have no id of their own."""
 
     @property
     def labelled_share(self) -> float:
@@ -55,7 +59,9 @@ class Report:
     def lines(self) -> list[str]:
         """Everything that may be wrong, a line each; no line where all is well."""
         found = [f"{count} of {self.records} records refused: {reason}" for reason, count in self.refused]
-        if self.valid and not self.labelled:
+        if self.late and self.without_id:
+            found.append(f"{self.without_id} of {self.valid} samples have no id: no label can find them")
+        if self.valid and not self.labelled and not self.late:
             found.append(f"none of {self.valid} samples has a label: nothing is learned")
         found += [f"features.{shown_name(name)}: declared, and in no sample" for name in self.never_seen]
         found += [_line("", one) for one in self.unread_fields]
@@ -101,6 +107,8 @@ def describe(
         ],
         unread_features=unread,
         samples=[ingest.encoder.pairs(*one) for one in shown[-last:]] if last else [],
+        late=ingest.spec.late_labels,
+        without_id=sum(sample.id is None for sample in samples),
     )
 
 

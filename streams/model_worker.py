@@ -24,9 +24,9 @@ from streams.fold import Fold, begun_with, check_genesis, genesis_value
 from streams.group_input import Input
 from streams.ingest import Ingest
 from streams.labels.clients import LateClients
-from streams.labels.join import Rules
 from streams.labels.keeper import Keeper
 from streams.labels.messages import LabelIngest
+from streams.labels.plain import Rules
 from streams.labels.processor import LateProcessor
 from streams.labels.view import LateView, new_fold, view_of
 from streams.learning_log import LogError, LogGone, LogReader, LogWriter

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -39,6 +40,16 @@ Seek = Callable[[PartitionId, int, int], Awaitable[None]]
 """Puts the fetcher of a partition at an offset; batches fetched from then on carry the seek's number."""
 
 
+class Parsed(Protocol):
+    """The records of a batch, parsed once for several models (streams.joint)."""
+
+    def part(self, start: int, stop: int) -> Sequence[Any]:
+        """What was parsed of records start … stop - 1."""
+
+    def since(self, skipped: int) -> Parsed:
+        """Without the first records."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """A fetched batch. start and stop are fetch positions: what compaction took away is between them."""
@@ -50,6 +61,19 @@ class Fetched:
     stop: int
     records: Sequence[Record]
     received: float  # time.monotonic()
+    parsed: Parsed | None = None
+
+    def parsed_part(self, start: int, stop: int) -> Sequence[Any] | None:
+        """What was parsed of records start … stop - 1 for several models; None: each model parses."""
+        return None if self.parsed is None else self.parsed.part(start, stop)
+
+    def since(self, offset: int) -> Fetched:
+        """Without the records before an offset, which is in [start, stop)."""
+        if offset == self.start:
+            return self
+        skipped = sum(record.offset < offset for record in self.records)
+        parsed = None if self.parsed is None else self.parsed.since(skipped)
+        return replace(self, start=offset, records=self.records[skipped:], parsed=parsed)
 
 
 @dataclass(slots=True)
@@ -86,7 +110,7 @@ class Processor:
         self.view = view
         self._note = note
         self.throughput = Throughput()
-        self._ingest = ingest
+        self.ingest = ingest
         self._outgoing = outgoing
         self._reader = reader
         self._seek = seek
@@ -216,23 +240,36 @@ class Processor:
                 self.throughput.first_record = fetched.received
             end = begin + self._room()
             stop = records[end].offset if end < len(records) else fetched.stop
-            self._process(partition, start, stop, records[begin:end])
+            self._process(partition, start, stop, records[begin:end], fetched.parsed_part(begin, end))
             start, begin = stop, end
             await self._changes.notify()
             await asyncio.sleep(0)
+
+    def position(self, topic: str, partition: int) -> Position | None:
+        """Where a partition stands that is processed now; None: not this worker's, or dropped."""
+        owned = self._owned.get((topic, partition))
+        return None if owned is None else self._positions.get(owned)
 
     def _current(self, partition: PartitionId, start: int, seek: int) -> bool:
         position = self._positions.get(partition)
         return position is not None and (position.offset, position.seek) == (start, seek)
 
-    def _process(self, partition: PartitionId, start: int, stop: int, records: Sequence[Record]) -> None:
-        ingested = self._ingest.decode(partition.topic, partition.partition, records)
+    def _process(
+        self,
+        partition: PartitionId,
+        start: int,
+        stop: int,
+        records: Sequence[Record],
+        parsed: Sequence[Any] | None,
+    ) -> None:
+        ingested = self.ingest.decode(partition.topic, partition.partition, records, parsed)
         if ingested.rows.nbytes > self._appender.largest and len(records) > 1:
-            self._ingest.encoder.unname(ingested.rows.names)
+            self.ingest.encoder.unname(ingested.rows.names)
             half = len(records) // 2
             middle = records[half].offset
-            self._process(partition, start, middle, records[:half])
-            self._process(partition, middle, stop, records[half:])
+            one, other = (None, None) if parsed is None else (parsed[:half], parsed[half:])
+            self._process(partition, start, middle, records[:half], one)
+            self._process(partition, middle, stop, records[half:], other)
             return
         learned = self.view.predict_and_learn(ingested.rows)
         labelled = ~np.isnan(ingested.rows.labels)

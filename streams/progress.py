@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from streams.labels.fold import LateFold
+
 if TYPE_CHECKING:
     from streams.model_worker import ModelWorker
     from streams.worker import Worker
@@ -54,4 +56,6 @@ class Progress:
         lag = self._worker.group.lag(model)
         behind = "?" if lag is None else f"{lag:,}"
         learned = f"{model.fold.samples_learned:,}"
+        if isinstance(model.fold, LateFold):
+            learned += f"  waiting {sum(at.waiting for at in model.fold.standings.values()):,}"
         return f"{model.name}  learned {learned}  {rate:,.0f}/s  lag {behind}  {shown}"

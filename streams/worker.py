@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import pyarrow
@@ -26,6 +26,7 @@ from streams.group import ModelGroup
 from streams.labels.processor import LateProcessor
 from streams.model_worker import ModelWorker
 from streams.progress import Progress
+from streams.shared_topic import MakeReader
 from streams.topic_watch import TopicWatch
 from streams.topics import Topics
 
@@ -46,14 +47,17 @@ class Worker:
         group_id: str,
         topics: Topics,
         store: CheckpointStore,
+        make_reader: Callable[[str], MakeReader],
         drain: bool = False,
     ) -> None:
+        """`make_reader`: makes readers of a topic, for models that do not go with the others of it."""
         self.models = models
         self.group = ModelGroup(group_id, settings, topics, models, self.fail)
         self._settings = settings
         self._topics = topics
         self._store = store
         self._drain = drain
+        self._make_reader = make_reader
         self._stop: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._faust: FaustApp | None = None
         self._watchdogs: list[asyncio.Task[None]] = []
@@ -101,9 +105,10 @@ class Worker:
 
     async def _start(self) -> None:
         for model in self.models:
-            await model.start(self.group.input())
+            await model.start(self.group.input(model.name))
             model.processor.failed.add_done_callback(self.group.failed)
             self._tell(model)
+        self.group.share(self._make_reader)
         self._faust = make_app(self._settings, self.group, self.models)
         self.group.consumer = self._faust.consumer
         _tune_memory()
@@ -183,6 +188,7 @@ class Worker:
         for task in self._watchdogs:
             task.cancel()
         await self._leave()
+        await self.group.stop()
         await asyncio.gather(*(model.stop() for model in self.models))
         await self._store.close()
 

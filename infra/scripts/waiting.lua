@@ -7,7 +7,8 @@
 -- ARGV[3] topic id of the learning log
 -- ARGV[4] log offset since which the changes are complete; "" if all that waits is written
 -- ARGV[5] a token: from "begin" to "end" only the calls with it write
--- ARGV[6], ARGV[7], ARGV[8] numbers of fields of about, of samples (both as name, value, …), of ids to remove
+-- ARGV[6], ARGV[7], ARGV[8] numbers of fields of about, of ids to remove, of samples that come after that; the
+--                           first and the last as name, value, …
 --
 -- Returns "saved", "stale" (as far already, or further), "full" (all must be written), or "lost" (another
 -- save began meanwhile). Between "begin" and "end" there is no log_offset: what is there counts for nothing.
@@ -38,10 +39,10 @@ local function put(key, count)
 end
 
 put(KEYS[2], tonumber(ARGV[6]))
-put(KEYS[1], tonumber(ARGV[7]))
-for i = 1, tonumber(ARGV[8]) do
+for i = 1, tonumber(ARGV[7]) do
   redis.call('HDEL', KEYS[1], ARGV[at])
   at = at + 1
 end
+put(KEYS[1], tonumber(ARGV[8]))
 if mode == 'partial' or mode == 'end' then redis.call('HDEL', KEYS[2], 'token') end
 return 'saved'

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from models.errors import GradstreamError
+from streams.commands._labels_shown import LabelCounts
 
 if TYPE_CHECKING:
     from infra.kafka_admin import KafkaAdmin
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 LOOKED_AT = 1_000
 """How many of the last samples are looked at for fields that nobody sends or reads."""
 COUNTERS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
+
+
+NOT_WRITTEN = (AttributeError, LookupError, TypeError, ValueError, msgspec.MsgspecError)
+"""What reading may raise of text that no worker has written."""
 
 
 class NotReadable(GradstreamError):
@@ -43,11 +50,9 @@ class LiveModel:
             heaviest = dict(sorted(((k, float(v)) for k, v in weights.items()), key=_heaviest))
             live = cls(name, text, heaviest, None if unequal is None else dict(json.loads(unequal)))
             live.document(None)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise NotReadable(
-                f"Redis key gradstream:{{{name}}}: not a checkpoint of gradstream "
-                f"({type(error).__name__}: {error}); delete the key to have it written again from the log"
-            ) from None
+            live.label_counts()
+        except NOT_WRITTEN as error:
+            raise not_readable(name, error) from None
         return live
 
     def json(self, name: str, default: str = "null") -> Any:
@@ -69,8 +74,13 @@ class LiveModel:
         """Whether learning has halted, until `gradstream resume`."""
         return self.text.get("halted", "0") != "0"
 
+    def label_counts(self) -> LabelCounts | None:
+        """What became of samples and late labels; None for a model whose labels stand in its samples."""
+        text = self.text.get("labels")
+        return None if text is None else msgspec.json.decode(text, type=LabelCounts)
+
     def document(self, lag: int | None) -> dict[str, Any]:
-        """What `inspect --json` prints, without `fields`."""
+        """What `inspect --json` prints, without `fields`, and of `labels` what the checkpoint has."""
         text = self.text
         return {
             "model": self.name,
@@ -82,6 +92,7 @@ class LiveModel:
             "unequal": self.unequal,
             "offsets": self.offsets,
             "lag": lag,
+            "labels": self.json("labels"),
             "metrics": self.json("metrics", "{}"),
             "weights": dict(self.weights),
             "scaling": self.json("scaling", "{}"),
@@ -161,6 +172,14 @@ def report_document(report: Report) -> dict[str, Any]:
 
 def _unread(one: Any) -> dict[str, Any]:
     return {"name": one.name, "count": one.count, "nearest": one.nearest}
+
+
+def not_readable(name: str, error: Exception) -> NotReadable:
+    """What stands under the model's own key is no checkpoint."""
+    return NotReadable(
+        f"Redis key gradstream:{{{name}}}: not a checkpoint of gradstream ({type(error).__name__}: {error}); "
+        "delete the key to have it written again from the log"
+    )
 
 
 def _heaviest(item: tuple[str, float]) -> tuple[float, str]:

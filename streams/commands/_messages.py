@@ -1,4 +1,4 @@
-"""Lines of a JSON Lines or CSV file to sample messages.
+"""Lines of a JSON Lines or CSV file to messages: samples, or labels that come late.
 
 A field's JSON text goes into the message as it stands in the file: nothing is rounded, reordered or
 normalised on the way. Errors name the line.
@@ -7,67 +7,34 @@ normalised on the way. Errors name the line.
 from __future__ import annotations
 
 import csv
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
-import click
 import msgspec
 
-from models.errors import GradstreamError
+from streams.commands._columns import NULL, BadLine, Columns, Format, csv_value
 
-Format = Literal["jsonl", "csv"]
 Fields = dict[str, msgspec.Raw]
-FORMATS: dict[str, Format] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".csv": "csv"}
-"""By a file's ending."""
+Message = dict[str, msgspec.Raw | Fields | None]
 
-_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
-_NULL = msgspec.Raw(b"null")
 _RESERVED = ("id", "label", "weight", "timestamp")
+_OF_A_LABEL = ("weight", "timestamp", "correction")
 _as_fields = msgspec.json.Decoder(Fields).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class BadLine(GradstreamError):
-    """A line of the file that is not a sample."""
-
-
-def format_of(file: Path, form: Format | None) -> Format:
-    """What the file is: `form` where it is given, else by the ending; `-` is JSON Lines. Or UsageError."""
-    form = form or ("jsonl" if str(file) == "-" else FORMATS.get(file.suffix.lower()))
-    if form is None:
-        raise click.UsageError(f"{file}: expected a name that ends in .jsonl or .csv, or --format")
-    return form
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Which columns are the record's key and the message's id, label and timestamp; None: no column."""
-
-    key: str | None = None
-    id: str | None = None
-    label: str | None = None
-    timestamp: str | None = None
-
-    def targets(self) -> dict[str, str]:
-        """Message field → column, without the key."""
-        named = (("id", self.id), ("label", self.label), ("timestamp", self.timestamp))
-        return {target: column for target, column in named if column is not None}
-
-    def all(self) -> set[str]:
-        """All columns that are named."""
-        return {*self.targets().values(), *([self.key] if self.key is not None else [])}
-
-
 @dataclass(slots=True)
 class MessageReader:
-    """Messages of one file. `unnamed` collects columns such as `label` that travel as features."""
+    """Messages of one file; labels: of labels, not of samples.
+
+    A record's key is the text of the column that is named for it, else the message's id. `unnamed` collects
+    columns such as `label` that travel as features.
+    """
 
     columns: Columns
     file: str
+    labels: bool = False
     unnamed: set[str] = field(default_factory=set)
 
     def read(self, lines: Iterable[bytes], form: Format) -> Iterator[tuple[int, bytes | None, bytes]]:
@@ -86,12 +53,14 @@ class MessageReader:
                 raise self._bad(number, f"not UTF-8 text (byte {error.start})") from None
             except (msgspec.DecodeError, RecursionError) as error:
                 raise self._bad(number, f"expected a JSON object: {error}") from None
-            if "features" in fields and not self.columns.all():
-                yield number, None, text
+            if self.labels:
+                yield number, *self._label(fields, fields.get(self.columns.key or ""), number)
+            elif "features" in fields and not self.columns.all():
+                yield number, _key_of(fields), text
             elif "features" in fields:
                 yield number, *self._completed(fields, number)
             else:
-                yield number, *self._wrapped(fields, number)
+                yield number, *self._wrapped(fields, fields.get(self.columns.key or ""), number)
 
     def _csv(self, lines: Iterable[bytes]) -> Iterator[tuple[int, bytes | None, bytes]]:
         csv.field_size_limit(sys.maxsize)
@@ -130,23 +99,26 @@ class MessageReader:
 
     def _csv_row(self, row: dict[str, str], number: int) -> tuple[bytes | None, bytes]:
         fields = {name: csv_value(text) for name, text in row.items()}
-        if self.columns.id is not None:  # an id is text, even if it looks like a number
-            text = row[self.columns.id]
-            fields[self.columns.id] = msgspec.Raw(_encode(text)) if text else _NULL
-        key, value = self._wrapped(fields, number)
-        if self.columns.key is not None:
-            text = row[self.columns.key]
-            key = text.encode() if text else None
-        return key, value
+        # An id and a key are text, even if they look like numbers.
+        id_, key = (_csv_text(row.get(column or "")) for column in (self.columns.id, self.columns.key))
+        if self.columns.id is not None:
+            fields[self.columns.id] = id_
+        return (self._label if self.labels else self._wrapped)(fields, key, number)
 
-    def _wrapped(self, fields: Fields, number: int) -> tuple[bytes | None, bytes]:
+    def _label(self, fields: Fields, key: msgspec.Raw | None, number: int) -> tuple[bytes | None, bytes]:
+        """A label: the named columns, and of the others those that a label message has."""
+        named = self.columns.all()
+        rest = {name: fields[name] for name in _OF_A_LABEL if name in fields and name not in named}
+        message = {target: fields.get(column) for target, column in self.columns.targets().items()}
+        return self._record(key, {**rest, **message}, number)
+
+    def _wrapped(self, fields: Fields, key: msgspec.Raw | None, number: int) -> tuple[bytes | None, bytes]:
         """A flat object: the named columns where they belong, all others as features."""
         message = {target: fields.get(column) for target, column in self.columns.targets().items()}
-        key = self._key(fields.get(self.columns.key) if self.columns.key is not None else None, number)
         named = self.columns.all()
         features = {name: raw for name, raw in fields.items() if name not in named}
         self.unnamed.update(name for name in _RESERVED if name in features)
-        return key, self._encoded({**message, "features": features}, number)
+        return self._record(key, {**message, "features": features}, number)
 
     def _completed(self, fields: Fields, number: int) -> tuple[bytes | None, bytes]:
         """A sample that has `features` already: named columns are taken from it or from its features."""
@@ -154,24 +126,25 @@ class MessageReader:
             features = _as_fields(fields["features"])
         except msgspec.DecodeError:
             raise self._bad(number, "features: expected an object") from None
-        key_column = self.columns.key
-        raw_key = None if key_column is None else fields.get(key_column, features.get(key_column))
-        message: dict[str, msgspec.Raw | Fields | None] = dict(fields)
+        key = fields.get(self.columns.key or "", features.get(self.columns.key or ""))
+        message: Message = dict(fields)
         for target, column in self.columns.targets().items():
             message[target] = features.pop(column, None) if column not in fields else fields[column]
             if column != target:
                 message.pop(column, None)
-        return self._key(raw_key, number), self._encoded({**message, "features": features}, number)
+        return self._record(key, {**message, "features": features}, number)
 
-    def _encoded(self, message: dict[str, msgspec.Raw | Fields | None], number: int) -> bytes:
+    def _record(self, key: msgspec.Raw | None, message: Message, number: int) -> tuple[bytes | None, bytes]:
+        """Key and value; without a column for the key it is the id."""
         found = message.get("id")
-        if isinstance(found, msgspec.Raw) and (text := self._text(found, "id", number)) is not None:
-            message["id"] = msgspec.Raw(_encode(text))
-        return _encode({name: value for name, value in message.items() if not _absent(value)})
-
-    def _key(self, raw: msgspec.Raw | None, number: int) -> bytes | None:
-        text = None if raw is None else self._text(raw, "key", number)
-        return None if text is None else text.encode()
+        id_ = self._text(found, "id", number) if isinstance(found, msgspec.Raw) else None
+        if id_ is not None:
+            message["id"] = msgspec.Raw(_encode(id_))
+        text = id_
+        if self.columns.key is not None:
+            text = None if key is None else self._text(key, "key", number)
+        value = _encode({name: one for name, one in message.items() if not _absent(one)})
+        return None if text is None else text.encode(), value
 
     def _text(self, raw: msgspec.Raw, what: str, number: int) -> str | None:
         """A key or id as text: a string as it is, a number or boolean as it is written."""
@@ -186,17 +159,8 @@ class MessageReader:
         return BadLine(f"{self.file}, line {number}: {message}")
 
 
-def csv_value(text: str) -> msgspec.Raw:
-    """The JSON value of a CSV field: null where it is empty, a boolean, a number as JSON writes it, or text.
-
-    >>> [bytes(csv_value(text)) for text in ("", "True", "1.50", "007", "a b")]
-    [b'null', b'true', b'1.50', b'"007"', b'"a b"']
-    """
-    if not text:
-        return _NULL
-    if text.lower() in ("true", "false"):
-        return msgspec.Raw(text.lower().encode())
-    return msgspec.Raw(text.encode() if _NUMBER.fullmatch(text) else _encode(text))
+def _csv_text(text: str | None) -> msgspec.Raw:
+    return msgspec.Raw(_encode(text)) if text else NULL
 
 
 def counted(lines: Iterable[bytes], tell: Callable[[int], None]) -> Iterator[bytes]:
@@ -208,3 +172,12 @@ def counted(lines: Iterable[bytes], tell: Callable[[int], None]) -> Iterator[byt
 
 def _absent(value: object) -> bool:
     return value is None or (isinstance(value, msgspec.Raw) and bytes(value).strip() == b"null")
+
+
+def _key_of(fields: Fields) -> bytes | None:
+    """The id of a message that is sent as it stands: what it holds is looked at by the worker."""
+    raw = bytes(fields.get("id", NULL)).strip()
+    try:
+        return str(msgspec.json.decode(raw)).encode() if raw[:1] == b'"' else None
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return None

@@ -6,7 +6,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from streams.commands._messages import Format, MessageReader, counted
+from streams.commands._columns import Format
+from streams.commands._messages import MessageReader, counted
 from streams.records import Record
 
 

@@ -17,7 +17,7 @@ from models.errors import GradstreamError
 if TYPE_CHECKING:
     from infra.settings import Settings
     from models.spec import ModelSpec
-    from streams.commands._messages import Format
+    from streams.commands._columns import Format
     from streams.commands._recorded_file import RecordedFile
     from streams.commands._recorded_topic import RecordedTopic
     from streams.evaluation.recording import Counts, Recording
@@ -89,7 +89,8 @@ def opened(asked: Asked, settings: Settings, ingest: Ingest) -> Iterator[Recordi
 
 @contextmanager
 def _file(asked: Asked) -> Iterator[RecordedFile]:
-    from streams.commands._messages import Columns, MessageReader, format_of
+    from streams.commands._columns import Columns, format_of
+    from streams.commands._messages import MessageReader
     from streams.commands._recorded_file import RecordedFile
 
     path = Path(asked.source)

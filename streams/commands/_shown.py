@@ -1,4 +1,4 @@
-"""One Kafka record as a JSON object or as a coloured line: predictions, dead letters and samples alike."""
+"""One Kafka record as JSON or as a coloured line: predictions, dead letters, samples and labels alike."""
 
 from __future__ import annotations
 
@@ -61,6 +61,8 @@ class Shown:
             return _prediction(line, message)
         if isinstance(message, dict) and isinstance(message.get("features"), dict):
             return _sample(line, message)
+        if isinstance(message, dict) and "id" in message and "label" in message:
+            return _label(line, message)
         return line.append("null" if self.value is None else printable(self.value))
 
 
@@ -97,7 +99,20 @@ def _sample(line: Text, message: dict[str, Any]) -> Text:
     if message.get("label") is not None:
         line.append(f"label={_compact(message['label'])} ", "bold green")
     features = " ".join(f"{name}={_compact(value)}" for name, value in message["features"].items())
-    return line.append(features if len(features) <= LONGEST_VALUE else features[:LONGEST_VALUE] + "…")
+    return line.append(_cut(features))
+
+
+def _label(line: Text, message: dict[str, Any]) -> Text:
+    line.append(f"{_compact(message['id'])} ", "bold")
+    line.append(_cut(f"label={_compact(message['label'])}"), "bold green")
+    for name in ("weight", "timestamp"):
+        if message.get(name) is not None:
+            line.append(_cut(f" {name}={_compact(message[name])}"))
+    return line.append(" correction", "yellow") if message.get("correction") is True else line
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 
 def _compact(value: object) -> str:

@@ -1,4 +1,4 @@
-"""gradstream inspect: one model's parameters, metrics, offsets and lag."""
+"""gradstream inspect: one model's parameters, metrics, offsets and lag; or one sample that waits."""
 
 from __future__ import annotations
 
@@ -7,139 +7,87 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from infra.settings import Settings
+    from streams.commands._inspect_shown import Seen
     from streams.commands._live import LiveModel
-    from streams.ingest_report import Report
-
-SHOWN_WEIGHTS = 30
-SHOWN_REFUSED = 5
 
 
 @click.command()
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for machines.")
-def command(name: str, as_json: bool) -> None:
+@click.option("--waiting", metavar="ID", help="Only the sample ID that waits for its late label.")
+def command(name: str, as_json: bool, waiting: str | None) -> None:
     """Show the model NAME as its last checkpoint in Redis has it, and how far it is behind the stream."""
     from models.errors import GradstreamError
     from streams.commands._common import console, load, print_json
+    from streams.commands._inspect_shown import show
     from streams.commands._live import find_live, report_document
 
     settings = load()
     live = find_live(settings, name)
-    lags: dict[str, int] | None = None
-    report: Report | None = None
+    if waiting is not None:
+        _waiting_sample(settings, live, waiting, as_json)
+        return
+    seen: Seen | None = None
     failure: GradstreamError | None = None
     try:
         if name in settings.models:
-            lags, report = _look(settings, live)
+            seen = _look(settings, live)
     except GradstreamError as error:  # what Redis knows is shown all the same
         failure = error
-    document = live.document(None if lags is None else sum(lags.values()))
+    document = live.document(None if seen is None else sum(seen.lags.values()))
+    document["labels"] = _labels(settings, live, None if seen is None else seen.label_lags)
     if as_json:
-        print_json({**document, "fields": None if report is None else report_document(report)})
+        print_json({**document, "fields": None if seen is None else report_document(seen.report)})
     else:
-        _show(console(), document, lags, report)
+        show(console(), live.label_counts(), document, seen)
     if failure is not None:
         raise failure
 
 
-def _look(settings: Settings, live: LiveModel) -> tuple[dict[str, int], Report]:
+def _look(settings: Settings, live: LiveModel) -> Seen:
     from infra.kafka_admin import KafkaAdmin
+    from streams.commands._inspect_shown import Seen
     from streams.commands._live import lag_by_partition, report_on
 
-    model = settings.models[live.name]
+    model, counts = settings.models[live.name], live.label_counts()
     with KafkaAdmin(settings.kafka) as admin:
         lags = lag_by_partition(admin, model.samples, live.offsets)
-        return lags, report_on(settings.kafka, admin, model, shown=0)
+        labels = {}
+        if model.labels is not None and counts is not None:
+            labels = lag_by_partition(admin, model.labels, counts.offsets)
+        return Seen(lags, labels, report_on(settings.kafka, admin, model, shown=0))
 
 
-def _show(
-    console: Console, document: dict[str, Any], lags: dict[str, int] | None, report: Report | None
-) -> None:
-    from rich.table import Table
+def _labels(settings: Settings, live: LiveModel, lags: dict[str, int] | None) -> dict[str, Any] | None:
+    """The key `labels`; lags None: not known."""
+    from streams.commands._common import with_store
+    from streams.commands._waiting import bytes_taken
 
-    from streams.commands._common import metrics_table, plain_table
-    from streams.commands._live import COUNTERS
-
-    console.print(document["model"], style="bold", end="")
-    console.print(
-        f"  {document['task']}, version {document['version']}, saved at {document['saved_at']}, "
-        f"learning log at {document['log_offset']:,}\n"
-    )
-    _alarms(console, document)
-    counts = Table.grid(padding=(0, 2))
-    lag = "?" if document["lag"] is None else f"{document['lag']:,}"
-    for label in COUNTERS:
-        counts.add_row(label.replace("_", " "), f"{document[label]:,}")
-    counts.add_row("lag", lag)
-    console.print(counts)
-
-    metrics = metrics_table(document["metrics"])
-    offsets = plain_table("partition", "next offset", "lag", right=["next offset", "lag"])
-    for name in sorted({**document["offsets"], **(lags or {})}):
-        behind = None if lags is None else lags.get(name)
-        at = document["offsets"].get(name)
-        offsets.add_row(name, "-" if at is None else f"{at:,}", "?" if behind is None else f"{behind:,}")
-    memory = [_memory(document["memory"])] if document["memory"] else []
-    for table in (metrics, offsets, *memory, _weights(document)):
-        console.print()
-        console.print(table)
-    _notes(console, document, report)
+    labels, model = live.json("labels"), settings.models.get(live.name)
+    if labels is None:
+        return None
+    return {
+        **labels,
+        "lag": sum(lags.values()) if lags else None,
+        "redis": {
+            "waiting_bytes": with_store(settings.redis, lambda store: bytes_taken(store, live)),
+            "limit": None if model is None else model.waiting_limit,
+        },
+    }
 
 
-def _alarms(console: Console, document: dict[str, Any]) -> None:
-    """What somebody has to look after, before everything else."""
-    if document["halted"]:
-        console.print(
-            f"✘ learning has halted: too many updates in a row were refused, {document['skipped']:,} samples "
-            f"were predicted only; mend what is sent, then: gradstream resume {document['model']}\n",
-            style="bold red",
-        )
-    if (found := document["unequal"]) is not None:
-        wrong = ", ".join(found.get("differing") or ())
-        who = f"worker {wrong} had a wrong state" if found.get("right") else "and nobody knows who is right"
-        console.print(
-            f"✘ workers differed at learning log offset {found.get('log_offset')}, {who} (found at "
-            f"{found.get('found_at')}); is it well now? gradstream verify {document['model']}\n",
-            style="bold red",
-        )
+def _waiting_sample(settings: Settings, live: LiveModel, id_: str, as_json: bool) -> None:
+    from streams.commands._common import console, print_json, with_store
+    from streams.commands._waiting import NothingWaits, find
+    from streams.commands._waiting_sample import Window, sample_document, show_sample
 
-
-def _weights(document: dict[str, Any]) -> Any:
-    from streams.commands._common import number_text, plain_table
-
-    shown = list(document["weights"].items())[:SHOWN_WEIGHTS]
-    scaling = document["scaling"]
-    used = {part for name, _ in shown for part in scaling.get(name) or {}}
-    parts = [part for part in ("mean", "std", "min", "max") if part in used]
-    table = plain_table("feature", "weight", *parts, right=["weight", *parts])
-    for name, weight in shown:
-        scale = scaling.get(name) or {}
-        table.add_row(name, number_text(weight), *(number_text(scale.get(part), "") for part in parts))
-    return table
-
-
-def _memory(memory: dict[str, dict[str, int]]) -> Any:
-    """What features with a memory hold."""
-    from streams.commands._common import plain_table
-
-    table = plain_table("memory of", "holds", "slots", right=["slots"])
-    for name, counts in memory.items():
-        holds = ", ".join(f"{count:,} {what}" for what, count in counts.items() if what != "slots")
-        table.add_row(name, holds, f"{counts['slots']:,}")
-    return table
-
-
-def _notes(console: Console, document: dict[str, Any], report: Report | None) -> None:
-    more = len(document["weights"]) - SHOWN_WEIGHTS
-    if more > 0:
-        console.print(f"and {more:,} lighter ones: --json has them", style="dim")
-    for topic, partition, offset, why in document["last_refused"][-SHOWN_REFUSED:]:
-        console.print(f"! refused {topic}-{partition} @{offset}: {why}", style="yellow")
-    if report is not None:
-        share = f"{report.labelled_share:.1%}" if report.valid else "none"
-        console.print(f"\nlast {report.records:,} samples: {report.valid:,} valid, with a label {share}")
-        for line in report.lines():
-            console.print(f"! {line}", style="yellow")
+    if live.label_counts() is None:
+        raise NothingWaits(f"model '{live.name}': its labels stand in its samples, so no sample waits")
+    model = settings.models.get(live.name)
+    found = with_store(settings.redis, lambda store: find(store, live, id_))
+    document = sample_document(live, id_, found, None if model is None else Window.of(model))
+    if as_json:
+        print_json(document)
+    else:
+        show_sample(console(), document)

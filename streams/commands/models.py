@@ -33,10 +33,11 @@ def command(as_json: bool) -> None:
     if as_json:
         print_json(rows)
     else:
-        right = ["version", "samples learned", "dead letters", "lag"]
+        late = any(row["waiting"] is not None for row in rows)
+        right = ["version", "samples learned", *(["waiting"] if late else []), "dead letters", "lag"]
         table = plain_table("model", "task", *right, "metric", "saved", "alarm", right=right)
         for row in rows:
-            table.add_row(*_cells(row))
+            table.add_row(*_cells(row, late))
         console().print(table)
     if failure is not None:
         raise failure
@@ -72,16 +73,29 @@ def _row(name: str, live: LiveModel | None, settings: Settings, lag: int | None)
             "task": task,
             "version": None,
             "samples_learned": 0,
+            "waiting": None,
             "dead_letters": 0,
             "lag": lag,
         }
-    document = live.document(lag)
-    keys = ("model", "task", "version", "samples_learned", "dead_letters", "lag", "metrics", "saved_at")
+    document, labels = live.document(lag), live.label_counts()
+    document["waiting"] = None if labels is None else labels.waiting
+    keys = (
+        "model",
+        "task",
+        "version",
+        "samples_learned",
+        "waiting",
+        "dead_letters",
+        "lag",
+        "metrics",
+        "saved_at",
+    )
     alarms = {"halted": live.halted, "unequal": live.unequal is not None}
     return {**{key: document[key] for key in keys}, **alarms}
 
 
-def _cells(row: dict[str, Any]) -> list[str]:
+def _cells(row: dict[str, Any], late: bool) -> list[str]:
+    """Of the table; late: whether it has a column of samples that wait."""
     metric = MAIN_METRIC.get(row["task"], "log_loss")
     value = (row.get("metrics") or {}).get(metric)
     return [
@@ -89,6 +103,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["task"],
         "not begun" if row["version"] is None else str(row["version"]),
         f"{row['samples_learned']:,}",
+        *(["" if row["waiting"] is None else f"{row['waiting']:,}"] if late else []),
         f"{row['dead_letters']:,}",
         "?" if row["lag"] is None else f"{row['lag']:,}",
         "" if value is None else f"{metric} {value:.4f}",

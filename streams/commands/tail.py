@@ -22,7 +22,7 @@ QUIET_SECONDS = 10.0
 @click.option("--max-messages", type=click.IntRange(0), metavar="N", help="End after N records.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 def command(topic: str, from_beginning: bool, max_messages: int | None, as_json: bool) -> None:
-    """Show the records of TOPIC as they come: predictions, dead letters or samples. Ctrl-C ends it."""
+    """Show the records of TOPIC as they come: predictions, dead letters, samples, labels. Ctrl-C ends it."""
     from infra.kafka_admin import KafkaAdmin
     from infra.settings import load_connections
     from streams.commands._common import console, invocation

@@ -4,22 +4,39 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
+from streams.demo.joins import Joins, utc
 from streams.demo.scores import Score
 
 LIVE_SECONDS = 0.5
 PLAIN_SECONDS = 3.0
+STARTS = "(the worker starts; it may compile)"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where both streams are now.
+
+    scores: of the stream's own predictions first, then of the baselines', over the flights that have landed.
+    """
+
+    samples_sent: int
+    labels_sent: int
+    predicted: int
+    joins: Joins
+    scores: Mapping[str, Score]
 
 
 class Board:
-    """Shows how many flights were produced and predicted, and how well. A context manager."""
+    """Shows where both streams are, and how well things go. A context manager."""
 
-    def __init__(self, total: int) -> None:
-        self._total = total
+    def __init__(self, samples: int, labels: int) -> None:
+        self._totals = (samples, labels)
         self._begun = self._shown = time.monotonic()
         self._predicted = 0
         self._live: Any = None
@@ -27,7 +44,7 @@ class Board:
 
     def __enter__(self) -> Board:
         if sys.stderr.isatty():
-            self._live = _Bars(self._total)
+            self._live = _Bars(*self._totals)
             self._every = LIVE_SECONDS
         return self
 
@@ -40,52 +57,90 @@ class Board:
         """Since the board was made."""
         return time.monotonic() - self._begun
 
-    def update(self, produced: int, predicted: int, score: Callable[[], Score], last: bool = False) -> None:
-        """Show these numbers when it is time to, or as the last ones; `score` is only then computed."""
+    def update(self, standing: Callable[[], Standing], last: bool = False) -> None:
+        """Show how things stand when it is time to, or as the last; `standing` is only then called."""
         now = time.monotonic()
         if now - self._shown < self._every and not last:
             return
-        rate = (predicted - self._predicted) / max(now - self._shown, 1e-3)
-        self._shown, self._predicted = now, predicted
-        quality = _quality(rate, score()) if predicted else "(the worker starts; the first time, it compiles)"
+        at = standing()
+        rate = (at.predicted - self._predicted) / max(now - self._shown, 1e-3)
+        self._shown, self._predicted = now, at.predicted
         if self._live is not None:
-            self._live.show(produced, predicted, quality)
+            self._live.show(at, rate)
         else:
-            click.echo(f"{produced:,} produced  {predicted:,} predicted  {quality}".rstrip(), err=True)
+            click.echo(plain(at, rate), err=True)
 
 
-def _quality(rate: float, score: Score) -> str:
-    """Predictions a second, and how good those so far are."""
-    if score.log_loss is None:
+def plain(at: Standing, rate: float) -> str:
+    """One line: the event time, what has left, landed and is in the air by then, and how well it goes."""
+    if not at.predicted:
+        return f"{sent(at)} sent  {STARTS}"
+    both = [f"{at.joins.seen:,} left", f"{at.joins.joined:,} landed"]
+    time, *rest = where(at) or [f"{at.predicted:,} predicted"]
+    parts = [time, *(both if rest else []), *rest, f"{rate:,.0f}/s", quality(at.scores), others(at.scores)]
+    return "  ".join(filter(None, parts))
+
+
+def sent(at: Standing) -> str:
+    """What is on its way."""
+    return f"{at.samples_sent:,} samples and {at.labels_sent:,} labels"
+
+
+def where(at: Standing) -> list[str]:
+    """The event time and who is in the air then; nothing before the first checkpoint."""
+    return [] if at.joins.clock is None else [utc(at.joins.clock), in_the_air(at.joins)]
+
+
+def in_the_air(joins: Joins) -> str:
+    """Who waits for a label, and for whom that is over."""
+    given_up = f", {joins.expired:,} given up" if joins.expired else ""
+    return f"{joins.waiting:,} in the air{given_up}"
+
+
+def quality(scores: Mapping[str, Score]) -> str:
+    """How good the stream's predictions so far are."""
+    live = next(iter(scores.values()), None)
+    if live is None or live.log_loss is None:
         return ""
-    auc = "" if score.roc_auc is None else f"  AUC {score.roc_auc:.4f}"
-    return f"{rate:,.0f}/s  log loss {score.log_loss:.4f}{auc}"
+    auc = "" if live.roc_auc is None else f"  AUC {live.roc_auc:.4f}"
+    return f"log loss {live.log_loss:.4f}{auc}"
+
+
+def others(scores: Mapping[str, Score]) -> str:
+    """The same of the baselines, on the same flights."""
+    told = []
+    for name, score in list(scores.items())[1:]:
+        if score.log_loss is not None:
+            auc = "" if score.roc_auc is None else f" {score.roc_auc:.4f}"
+            told.append(f"{name} {score.log_loss:.4f}{auc}")
+    return f"({', '.join(told)})" if told else ""
 
 
 class _Bars:
-    """Two bars and a line of numbers, redrawn in place."""
+    """A bar for each stream and two lines below them, redrawn in place."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, samples: int, labels: int) -> None:
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         from streams.commands._common import console
 
+        screen = console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        self._progress = Progress(
-            *columns,
-            TextColumn("{task.fields[quality]}"),
-            console=console(stderr=True),
-            auto_refresh=False,
-            transient=True,
-        )
-        self._produced = self._progress.add_task("produced ", total=total, quality="")
-        self._predicted = self._progress.add_task("predicted", total=total, quality="")
-        self._progress.start()
+        self._bars = Progress(*columns, console=screen)
+        self._left = self._bars.add_task("left  ", total=samples)
+        self._landed = self._bars.add_task("landed", total=labels)
+        self._live = Live(self._bars, console=screen, auto_refresh=False, transient=True)
+        self._live.start()
 
-    def show(self, produced: int, predicted: int, quality: str) -> None:
-        self._progress.update(self._produced, completed=produced)
-        self._progress.update(self._predicted, completed=predicted, quality=quality)
-        self._progress.refresh()
+    def show(self, at: Standing, rate: float) -> None:
+        from rich.console import Group
+
+        self._bars.update(self._left, completed=at.joins.seen)
+        self._bars.update(self._landed, completed=at.joins.joined)
+        moving = [*where(at), f"{rate:,.0f}/s"] if at.predicted else [f"{sent(at)} sent", STARTS]
+        good = filter(None, [quality(at.scores), others(at.scores)])
+        self._live.update(Group(self._bars, "  ".join(moving), "  ".join(good)), refresh=True)
 
     def stop(self) -> None:
-        self._progress.stop()
+        self._live.stop()

@@ -9,13 +9,21 @@ from streams.demo.errors import DemoError
 
 MODEL = "flights"
 SAMPLES = "flights"
+LABELS = f"{MODEL}.labels"
 PREDICTIONS = f"{MODEL}.predictions"
-TOPICS = (SAMPLES, PREDICTIONS, f"{MODEL}.dead-letters", f"{MODEL}.learning-log")
+TOPICS = (SAMPLES, LABELS, PREDICTIONS, f"{MODEL}.dead-letters", f"{MODEL}.learning-log")
 GROUP = "gradstream"
 FILE = "gradstream.toml"
 FIRST_LINE = "# Written by gradstream demo, which replaces it when it runs in this folder again."
+HORIZON_HOURS = 24
 
-TEXT = f"""{FIRST_LINE}
+LATE_LABELS = f"""labels = "{LABELS}"      # a flight's label comes when it has landed
+label_horizon = "{HORIZON_HOURS}h"          # or, after so long, never
+"""
+
+
+def _text(late_labels: str) -> str:
+    return f"""{FIRST_LINE}
 [kafka]
 bootstrap_servers = "{{kafka}}"
 
@@ -24,7 +32,7 @@ url = "{{redis}}"
 
 [models.{MODEL}]
 samples = "{SAMPLES}"
-task = "binary"                # late (1) or not (0)
+{late_labels}task = "binary"                # late (1) or not (0)
 learner = "linear"
 update = "sample"
 
@@ -34,6 +42,11 @@ categorical = ["carrier", "origin", "dest", "month", "hour", "weekday"]
 interactions = [["origin", "dest"], ["carrier", "dest"]]
 hash_bits = 18
 """
+
+
+TEXT = _text(late_labels="")
+"""The demo's model where labels come in the samples: the benchmarks'."""
+DEMO_TEXT = _text(LATE_LABELS)
 
 
 def own_file(folder: Path) -> bool:
@@ -49,5 +62,5 @@ def own_file(folder: Path) -> bool:
 def write(folder: Path, servers: Status) -> Path:
     """Write the file; its path."""
     path = folder / FILE
-    path.write_text(TEXT.format(kafka=servers.kafka, redis=servers.redis), "utf-8")
+    path.write_text(DEMO_TEXT.format(kafka=servers.kafka, redis=servers.redis), "utf-8")
     return path

@@ -18,10 +18,12 @@ import numpy as np
 from infra.local import Status
 from models.rows import Float64
 from streams.commands._common import console, plain_table
-from streams.demo.config import MODEL
+from streams.demo.config import HORIZON_HOURS, LABELS, MODEL, PREDICTIONS, SAMPLES
 from streams.demo.errors import DemoError
-from streams.demo.flights import LATE_MINUTES, Flights
+from streams.demo.flights import LATE_MINUTES
+from streams.demo.joins import Joins, utc
 from streams.demo.scores import Score, score
+from streams.demo.traffic import TAXIING_MINUTES, Traffic
 
 Fate = Literal["stay", "stop", "go"]
 """Of the servers, when the demo ends: they stay up, stop, or stop and their data goes away."""
@@ -29,6 +31,7 @@ HEAVIEST = 10
 LIVE = "learning from every flight"
 FROZEN = "same learner, frozen after January"
 BASE_RATE = "running base rate"
+SHORT = {FROZEN: "frozen", BASE_RATE: "base rate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +43,11 @@ class Comparison:
     after_january: Score
 
 
-def compare(flights: Flights, predictions: Mapping[str, Float64]) -> list[Comparison]:
+def compare(traffic: Traffic, predictions: Mapping[str, Float64]) -> list[Comparison]:
     """Name → probabilities (n,), scored on exactly the same flights."""
-    later = flights.after_january
+    later = traffic.after_january
     return [
-        Comparison(name, score(flights.labels, p), score(flights.labels[later], p[later]))
+        Comparison(name, score(traffic.labels, p), score(traffic.labels[later], p[later]))
         for name, p in predictions.items()
     ]
 
@@ -67,26 +70,38 @@ def require_better(comparisons: list[Comparison]) -> None:
                 )
 
 
-def show_stream(flights: Flights, last: bytes, seconds: float) -> None:
-    """What went in and out, and what the scores are of; last: the last prediction as it came."""
-    n, labelled = len(flights), flights.labelled
-    never_left = flights.scheduled - n
+def show_stream(traffic: Traffic, shown: bytes, seconds: float, joins: Joins) -> None:
+    """What went in and out, and what the scores are of; shown: the prediction of the last one to land."""
+    n, last = len(traffic), traffic.last_landing
+    never_left, never_landed = traffic.scheduled - n, joins.expired + joins.waiting
+    end = "" if joins.clock is None else f", at {utc(joins.clock)}"
     for line in (
         "",
-        f"{flights.scheduled:,} flights were scheduled; {never_left:,} never left and have no sample.",
-        f"{n:,} left, and each was predicted before its outcome was learned. {n - labelled:,} have no",
-        "arrival time (diverted, mostly): they are predicted and not learned from.",
-        f"The last prediction came {seconds:.1f} s after the first flight was sent, worker start included.",
+        f"{traffic.scheduled:,} flights were scheduled; {never_left:,} never left and have no sample.",
+        f"{n:,} left, and each was predicted when it did.",
+        f"{joins.joined:,} landed: the label came then, and was learned from{_delays(joins)}.",
+        f"{never_landed:,} never landed (diverted, mostly) and are not learned: {joins.expired:,} given up",
+        f"{HORIZON_HOURS} hours after they left, {joins.waiting:,} in the air when the stream ends{end}.",
+        f"It took {seconds:.1f} s from the first record sent to the last label saved, worker start included.",
         "",
-        f"the last sample  {flights.values[-1].decode()}",
-        f"its prediction   {last.decode()}",
+        f"{SAMPLES:20} {traffic.samples[last].decode()}",
+        f"{PREDICTIONS:20} {shown.decode()}",
+        f"{LABELS:20} {(traffic.outcomes[last] or b'').decode()}",
         "",
-        f"Does it arrive more than {LATE_MINUTES} minutes late? All scores are of the {labelled:,} flights",
-        "whose outcome is known. Each outcome is learned right after its prediction; an airport would know",
-        "it hours later.",
+        f"Does it arrive more than {LATE_MINUTES} minutes late? Asked when the plane leaves its gate, known",
+        f"after its time in the air and {TAXIING_MINUTES} minutes of taxiing: nobody below got a label",
+        f"earlier. All scores are of the {traffic.labelled:,} flights that landed.",
         "",
     ):
         click.echo(line)
+
+
+def _delays(joins: Joins) -> str:
+    """How long labels took."""
+    half, most = joins.delays.p50_seconds, joins.delays.p90_seconds
+    if half is None or most is None:
+        return ""
+    return f" (half within {half / 3600:.1f} hours, nine of ten within {most / 3600:.1f})"
 
 
 def show_scores(comparisons: list[Comparison]) -> None:
@@ -125,6 +140,8 @@ def show_next(config: Path, servers: Status, fate: Fate) -> None:
         f'{redis} HGETALL "{key}:weights"',
         f'{redis} HGET "{key}:weights" dep_delay',
         f'{redis} HGET "{key}" metrics',
+        f'{redis} HGET "{key}" labels',
+        f'{redis} HLEN "{key}:waiting:0"',
         f"{gradstream} tail {MODEL}.predictions --from-beginning --max-messages 5",
         f"{gradstream} inspect {MODEL}",
     ]

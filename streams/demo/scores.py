@@ -36,12 +36,8 @@ def log_loss(y: Float64, p: Float64) -> float:
 
 def roc_auc(y: Float64, p: Float64) -> float | None:
     """The share of pairs, one of each class, in the right order; ties count half (Mann and Whitney 1947)."""
-    positives = int((y == 1).sum())
-    negatives = len(y) - positives
-    if not positives or not negatives:
+    positives, negatives = np.sort(p[y == 1]), np.sort(p[y == 0])
+    if not len(positives) or not len(negatives):
         return None
-    _, inverse, counts = np.unique(p, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    ranks = (ends - (counts - 1) / 2)[inverse]  # the mean rank among equals, from 1
-    above = float(ranks[y == 1].sum()) - positives * (positives + 1) / 2
-    return above / (positives * negatives)
+    below, not_above = (np.searchsorted(negatives, positives, side).sum() for side in ("left", "right"))
+    return float(below + not_above) / 2 / (len(positives) * len(negatives))

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from infra.waiting_store import WaitingStore
-from streams.labels.reader import TopicReader
+from streams.topic_reader import TopicReader
 
 
 @dataclass(frozen=True, slots=True)

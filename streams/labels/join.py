@@ -12,19 +12,20 @@ as the broker has labels that were not read, S says nothing about samples: the c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from models.kernels.fold import GIVEN, SERVE
 from models.rows import Float64, Int64, Rows
 from streams.dead_letters import DuplicateId, InvalidRecord, LateLabel, UnmatchedLabel
 from streams.ingest import Ingested
 from streams.ingest_text import shown
-from streams.labels.codec import AT_ONCE, EXPIRED, JOINED, OWN, WAITS, EarlyLabel, Events, LateRows, Part
+from streams.labels.codec import AT_ONCE, EXPIRED, JOINED, OWN, WAITS, EarlyLabel, LateRows, Part
 from streams.labels.fold import Facts
 from streams.labels.messages import LabelBatch
+from streams.labels.plain import Plain, Rules
+from streams.labels.steps import Steps
 from streams.labels.waiting import Change, Waiting
 from streams.records import DeadLetter, Record
 
@@ -32,46 +33,6 @@ MOST_EARLY = 100_000
 """Early labels that a partition keeps."""
 MOST_EXPIRED = 6_000
 """Samples that count as negative in one batch."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """Of a model; times in ms. limit: samples that may wait in one partition."""
-
-    horizon: int
-    patience: int
-    negative: bool
-    limit: int
-
-    def in_time(self, sample: int, label: int) -> bool:
-        """Whether a label's event time is in time for its sample's."""
-        return -self.patience <= label - sample <= self.horizon
-
-
-@dataclass(slots=True)
-class Steps:
-    """Rows in the order in which the model sees them, as lists; see Model.join for origin."""
-
-    source: list[int] = field(default_factory=list)  # a sample's position, or n + that of a waiting row
-    origin: list[int] = field(default_factory=list)
-    events: list[int] = field(default_factory=list)
-    labels: list[float] = field(default_factory=list)
-    factors: list[float] = field(default_factory=list)  # of the sample's weight
-    times: list[int] = field(default_factory=list)  # the label's
-    ids: list[str] = field(default_factory=list)
-
-    def add(
-        self, source: int, origin: int, event: int, id_: str, label: float, factor: float, time: int
-    ) -> int:
-        """One more row; returns its place."""
-        self.source.append(source)
-        self.origin.append(origin)
-        self.events.append(event)
-        self.labels.append(label)
-        self.factors.append(factor)
-        self.times.append(time)
-        self.ids.append(id_)
-        return len(self.source) - 1
 
 
 class Join:
@@ -96,12 +57,14 @@ class Join:
         self.part = Part(0)
         self._record = record
         self._ended = labels_ended
-        self._steps = Steps()
-        self._here: dict[str, int] = {}  # samples of this batch that wait: id → its row
-        self._taken_numbers: list[int] = []
+        self._steps = Steps(len(samples.ids))
+        self._here: dict[str, int] = {}  # samples of this batch that wait, of ids that are looked at alone
+        self._waits = np.zeros(len(samples.ids), dtype=np.bool_)  # the other samples that wait
         self._kept = np.ones(len(samples.ids), dtype=np.bool_)
-        self._elsewhere = set(waiting.elsewhere.find(samples.ids))
-        self._sample_times: list[int] = samples.rows.timestamps.tolist()
+        self._joined: set[str] = set()
+        self._taken: list[Int64] = []
+        self._taken_count = 0
+        self._last = 2 * (len(samples.ids) + len(labels))
         self._run()
 
     def _clocks(self) -> tuple[int, int]:
@@ -113,86 +76,115 @@ class Join:
         )
 
     def _run(self) -> None:
-        n = len(self.samples.ids)
-        for k in merged(self.waiting.clocks, self.samples.rows.timestamps, self.labels.times).tolist():
+        """Most ids come once and are joined without ado: all at a time. The others, one after the other."""
+        samples, labels, waiting = self.samples, self.labels, self.waiting
+        n = len(samples.ids)
+        order = merged(waiting.clocks, samples.rows.timestamps, labels.times)
+        ranks = np.empty(len(order), dtype=np.int64)
+        ranks[order] = np.arange(len(order))
+        plain = Plain.of(waiting, self.rules, samples, labels, ranks)
+        self._join_plain(plain, ranks)
+        alone = np.concatenate([np.flatnonzero(plain.odd_samples), n + np.flatnonzero(plain.odd_labels)])
+        for k in alone[np.argsort(ranks[alone])].tolist():
             if k < n:
-                self._sample(k)
+                self._sample(k, 2 * int(ranks[k]))
             else:
-                self._label(k - n)
-        self.waiting.take(self.change.taken)
+                self._label(k - n, 2 * int(ranks[k]))
+        for i in self._here.values():
+            self._waits[i] = True
+        waiting.take(self.change.taken)
         self._expire()
         self._give_up()
         self._hold_limit()
+        self._arranged = self._steps.arranged()
+        learned = np.flatnonzero(np.isin(self._arranged.event, (JOINED, AT_ONCE, OWN)))
+        self.change.joined = [self._arranged.ids[at] for at in learned.tolist()]
+        waiting.joined.add(self.change.joined)
+
+    def _join_plain(self, plain: Plain, ranks: Int64) -> None:
+        samples, labels, n = self.samples, self.labels, len(self.samples.ids)
+        mine = np.flatnonzero(~plain.odd_samples)
+        self._waits[mine] = True
+        self._steps.add_all(_of(samples.ids, mine), 2 * ranks[mine], mine, WAITS)
+        for which, event in ((plain.waiting, JOINED), (plain.here, AT_ONCE)):
+            at = np.flatnonzero(which)
+            ids = _of(labels.ids, at)
+            if event == JOINED:
+                source = self._take(ids, plain.numbers[at])
+            else:
+                source = plain.positions[at]
+                self._waits[source] = False
+            self._steps.add_all(
+                ids, 2 * ranks[n + at], source, event, labels.labels[at], labels.weights[at], labels.times[at]
+            )
+
+    def _take(self, ids: list[str], numbers: Int64) -> Int64:
+        """Waiting rows for this batch; returns their sources."""
+        for id_ in ids:
+            del self.waiting.index[id_]
+        self.change.taken.update(zip(ids, numbers.tolist(), strict=True))
+        first = len(self.samples.ids) + self._taken_count
+        self._taken.append(numbers)
+        self._taken_count += len(ids)
+        return np.arange(first, first + len(ids))
 
     # One sample, one label
 
-    def _sample(self, i: int) -> None:
+    def _sample(self, i: int, place: int) -> None:
         id_, waiting = self.samples.ids[i], self.waiting
-        if id_ in self._here or id_ in waiting.index or id_ in self._elsewhere:
+        if id_ in self._here or id_ in waiting.index or waiting.elsewhere.find([id_]):
             self._kept[i] = False
             self._refuse_sample(i, DuplicateId(f"id: a sample {shown(id_)} still waits for its label"))
             return
         own = float(self.samples.rows.labels[i])
-        if own == own:
-            self._steps.add(i, SERVE, OWN, id_, own, 1.0, 0)
-            self._note_joined(id_)
-            return
-        row = self._steps.add(i, SERVE, WAITS, id_, np.nan, 1.0, 0)
-        self._here[id_] = row
         early = waiting.early.pop(id_, None)
         if early is not None:
             self._let_early_go(id_)
-            if self.rules.in_time(self._sample_times[i], early.time):
-                self._join_here(id_, early.label, early.weight, early.time)
-            else:
-                self._refuse_early(early, self._late(id_, self._sample_times[i], early.time))
+        if own == own:
+            self._steps.add(place, i, OWN, id_, own)
+            self._joined.add(id_)
+            if early is not None:  # the sample brought its label itself
+                self.repeated += 1
+            return
+        self._steps.add(place, i, WAITS, id_)
+        time = self._time(i)
+        if early is None:
+            self._here[id_] = i
+        elif self.rules.in_time(time, early.time):
+            self._steps.add(place + 1, i, AT_ONCE, id_, early.label, early.weight, early.time)
+            self._joined.add(id_)
+        else:
+            self._here[id_] = i
+            self._refuse_early(early, self._late(id_, time, early.time))
 
-    def _label(self, j: int) -> None:
-        labels, id_ = self.labels, self.labels.ids[j]
-        time = int(labels.times[j])
-        self.corrections += labels.corrections[j]
-        if id_ in self._here:
-            sample = self._sample_times[self._steps.source[self._here[id_]]]
-            if self.rules.in_time(sample, time):
-                self._join_here(id_, float(labels.labels[j]), float(labels.weights[j]), time)
-            else:
+    def _label(self, j: int, place: int) -> None:
+        labels, id_, waiting = self.labels, self.labels.ids[j], self.waiting
+        time, correction = int(labels.times[j]), labels.corrections[j]
+        self.corrections += correction
+        here, number = self._here.get(id_), waiting.index.get(id_)
+        if here is not None or number is not None:
+            sample = waiting.time_of(number) if here is None and number is not None else self._time(here or 0)
+            if not self.rules.in_time(sample, time):
                 self._refuse_label(j, self._late(id_, sample, time))
-        elif (number := self.waiting.index.get(id_)) is not None:
-            sample = self.waiting.time_of(number)
-            if self.rules.in_time(sample, time):
-                self._join_waiting(id_, number, j, time)
+                return
+            if here is not None:
+                source, event = self._here.pop(id_), AT_ONCE
             else:
-                self._refuse_label(j, self._late(id_, sample, time))
-        elif id_ in self.waiting.early and labels.corrections[j]:
+                source, event = int(self._take([id_], np.array([number]))[0]), JOINED
+            label, factor = float(labels.labels[j]), float(labels.weights[j])
+            self._steps.add(place, source, event, id_, label, factor, time)
+            self._joined.add(id_)
+        elif id_ in waiting.early and correction:
             self._keep_early(j, id_, time)
-        elif id_ in self.waiting.joined or id_ in self.waiting.early:
-            self.repeated += not labels.corrections[j]
+        elif id_ in waiting.early or id_ in self._joined or id_ in waiting.joined:
+            self.repeated += not correction
         elif self.rules.patience == 0:
             self._refuse_label(j, UnmatchedLabel(self._unmatched(id_)))
         else:
             self._keep_early(j, id_, time)
 
-    def _join_here(self, id_: str, label: float, factor: float, time: int) -> None:
-        row = self._here.pop(id_)
-        self._steps.add(self._steps.source[row], row, AT_ONCE, id_, label, factor, time)
-        self._note_joined(id_)
-
-    def _join_waiting(self, id_: str, number: int, j: int, time: int) -> None:
-        place = self._take(id_, number)
-        label, factor = float(self.labels.labels[j]), float(self.labels.weights[j])
-        self._steps.add(place, GIVEN, JOINED, id_, label, factor, time)
-        self._note_joined(id_)
-
-    def _take(self, id_: str, number: int) -> int:
-        """A waiting row for this batch; returns its source."""
-        del self.waiting.index[id_]
-        self.change.taken[id_] = number
-        self._taken_numbers.append(number)
-        return len(self.samples.ids) + len(self._taken_numbers) - 1
-
-    def _note_joined(self, id_: str) -> None:
-        self.change.joined.append(id_)
-        self.waiting.remember([id_])
+    def _time(self, i: int) -> int:
+        return int(self.samples.rows.timestamps[i])
 
     def _keep_early(self, j: int, id_: str, time: int) -> None:
         labels, record = self.labels, self.labels.records[j]
@@ -212,22 +204,25 @@ class Join:
     def _expire(self) -> None:
         clocks = self.change.clocks
         bound = (max(clocks) if self._ended else clocks[1]) - self.rules.patience - self.rules.horizon
-        here = [one for one, row in self._here.items() if self._time_here(row) < bound]
+        here = np.flatnonzero(self._waits & (self.samples.rows.timestamps < bound))
         numbers = self.waiting.older(bound)
         if self.rules.negative:
-            for id_ in here[:MOST_EXPIRED]:
-                row = self._here.pop(id_)
-                self._steps.add(self._steps.source[row], row, EXPIRED, id_, 0.0, 1.0, 0)
-            numbers = numbers[: MOST_EXPIRED - min(len(here), MOST_EXPIRED)]
-            for id_, number in zip(self.waiting.rows.ids_of(numbers), numbers.tolist(), strict=True):
-                self._steps.add(self._take(id_, number), GIVEN, EXPIRED, id_, 0.0, 1.0, 0)
+            here = here[:MOST_EXPIRED]
+            self._count_negative(_of(self.samples.ids, here), here)
+            self._waits[here] = False
+            numbers = numbers[: MOST_EXPIRED - len(here)]
+            ids = self.waiting.rows.ids_of(numbers)
+            self._count_negative(ids, self._take(ids, numbers))
             self.waiting.rows_taken(numbers)
             return
-        for id_ in here:
-            del self._here[id_]
-        self.part.gone += here
+        self._let_go_here(here)
         self._let_go(self.waiting.rows.ids_of(numbers), numbers)
         self._let_go_elsewhere(self.waiting.elsewhere.older(bound, MOST_EXPIRED))
+
+    def _count_negative(self, ids: list[str], source: Int64) -> None:
+        places = np.arange(self._last, self._last + len(ids))
+        self._last += len(ids)
+        self._steps.add_all(ids, places, source, EXPIRED, 0.0)
 
     def _give_up(self) -> None:
         bound = self.change.clocks[0] - self.rules.patience
@@ -242,7 +237,7 @@ class Join:
 
     def _hold_limit(self) -> None:
         """Above the limit the oldest go, so that memory and store stay bounded."""
-        over = self.waiting.count + len(self._here) - self.rules.limit
+        over = self.waiting.count + int(self._waits.sum()) - self.rules.limit
         if over <= 0:
             return
         self.dropped = over
@@ -250,9 +245,7 @@ class Join:
         self._let_go_elsewhere(elsewhere)
         numbers = self.waiting.rows.first(over - len(elsewhere))
         self._let_go(self.waiting.rows.ids_of(numbers), numbers)
-        for id_ in list(self._here)[: over - len(elsewhere) - len(numbers)]:
-            del self._here[id_]
-            self.part.gone.append(id_)
+        self._let_go_here(np.flatnonzero(self._waits)[: over - len(elsewhere) - len(numbers)])
 
     def _let_go(self, ids: list[str], numbers: Int64) -> None:
         for id_, number in zip(ids, numbers.tolist(), strict=True):
@@ -266,8 +259,9 @@ class Join:
         self.change.gone += ids
         self.part.gone += ids
 
-    def _time_here(self, row: int) -> int:
-        return self._sample_times[self._steps.source[row]]
+    def _let_go_here(self, positions: Int64) -> None:
+        self._waits[positions] = False
+        self.part.gone += _of(self.samples.ids, positions)
 
     # Dead letters
 
@@ -300,28 +294,26 @@ class Join:
 
     def rows(self) -> tuple[Rows, Float64, Int64]:
         """Rows, predictions and origins for Model.join."""
-        steps, n = self._steps, len(self.samples.ids)
-        taken, given = self.waiting.rows.of(np.array(self._taken_numbers, dtype=np.int64))
-        source = np.array(steps.source, dtype=np.int64)
-        rows = Rows.concatenate([self.samples.rows, taken]).take(source)
-        rows.labels = np.array(steps.labels, dtype=np.float64)
-        rows.weights = rows.weights * np.array(steps.factors, dtype=np.float64)
-        served = np.zeros((len(source), given.shape[1]))
-        of_waiting = source >= n
-        served[of_waiting] = given[source[of_waiting] - n]
-        return rows, served, np.array(steps.origin, dtype=np.int64)
+        steps, n = self._arranged, len(self.samples.ids)
+        numbers = np.concatenate([np.zeros(0, dtype=np.int64), *self._taken])
+        taken, given = self.waiting.rows.of(numbers)
+        rows = Rows.concatenate([self.samples.rows, taken]).take(steps.source)
+        rows.labels = steps.label
+        rows.weights = rows.weights * steps.factor
+        served = np.zeros((len(steps.source), given.shape[1]))
+        waited = steps.source >= n
+        served[waited] = given[steps.source[waited] - n]
+        return rows, served, steps.origin
 
     def predicted(self) -> tuple[Ingested, Int64]:
         """The samples that were predicted, with all their dead letters, and the rows that they are."""
         keep, s = self._kept, self.samples
-        at = np.flatnonzero(np.array(self._steps.origin, dtype=np.int64) == SERVE)
-        order = np.argsort(np.array(self._steps.source, dtype=np.int64)[at], kind="stable")
-        if keep.all():
-            ids, keys, rows = s.ids, s.keys, s.rows
-        else:
-            where = np.flatnonzero(keep).tolist()
-            ids, keys, rows = [s.ids[i] for i in where], [s.keys[i] for i in where], s.rows.select(keep)
-        return Ingested(s.topic, s.partition, ids, keys, rows, self.dead_samples), at[order]
+        ids, keys, rows = s.ids, s.keys, s.rows
+        if not keep.all():
+            where = np.flatnonzero(keep)
+            ids, keys, rows = _of(ids, where), [keys[i] for i in where.tolist()], rows.select(keep)
+        ingested = Ingested(s.topic, s.partition, ids, keys, rows, self.dead_samples)
+        return ingested, self._arranged.row_of[keep]
 
     def facts(self) -> Facts:
         """What the record says beside its rows; after `late_rows`."""
@@ -333,15 +325,16 @@ class Join:
 
     def late_rows(self, rows: Rows, served: Float64) -> LateRows:
         """The rows for the log: samples that wait from now on, then all that is learned, in order."""
-        events: Events = np.array(self._steps.events, dtype=np.int8)
-        waits = np.sort(np.fromiter(self._here.values(), np.int64, len(self._here)))
-        order = np.concatenate([waits, np.flatnonzero(events != WAITS)])
+        steps = self._arranged
+        waits = np.sort(steps.row_of[self._waits])
+        order = np.concatenate([waits, np.flatnonzero(steps.event != WAITS)])
         self.part.rows = len(order)
         self.part.early = list(self.change.early.values())
         self.part.given_up = self.change.early_gone
-        ids = [self._steps.ids[at] for at in order.tolist()]
-        times = np.array(self._steps.times, dtype=np.int64)[order]
-        late = LateRows(rows.take(order), served[order], ids, events[order], times, [self.part])
+        ids = _of(steps.ids, order)
+        late = LateRows(
+            rows.take(order), served[order], ids, steps.event[order], steps.time[order], [self.part]
+        )
         self.change.added = self.waiting.keep(
             ids[: len(waits)], late.rows.slice(0, len(waits)), late.served[: len(waits)]
         )
@@ -375,3 +368,7 @@ def merged(clocks: tuple[int, int], samples: Int64, labels: Int64) -> Int64:
         for clock, times in zip(clocks, (samples, labels), strict=True)
     ]
     return np.argsort(np.concatenate(keys), kind="stable")
+
+
+def _of(texts: Sequence[str], positions: Int64) -> list[str]:
+    return [texts[at] for at in positions.tolist()]

@@ -21,14 +21,15 @@ from infra.store import StoreUnavailable
 from streams.ingest import Ingested
 from streams.labels.codec import NEVER
 from streams.labels.fold import LateFold
-from streams.labels.join import MOST_EXPIRED, Join, Rules
+from streams.labels.join import MOST_EXPIRED, Join
 from streams.labels.keeper import MEMORY_BYTES, Keeper
 from streams.labels.messages import LabelBatch, LabelIngest
-from streams.labels.reader import TopicReader
+from streams.labels.plain import Rules
 from streams.labels.view import LateBatch, LateView
 from streams.log_format import PartitionId
 from streams.processor import CHUNK, LETTER_BYTES, PREDICTION_BYTES, Fetched, Processor
 from streams.records import Record
+from streams.topic_reader import TopicReader
 
 POLL_SECONDS = 0.02
 AWAY_SECONDS = 1.0
@@ -36,7 +37,7 @@ AWAY_SECONDS = 1.0
 
 @dataclass(slots=True)
 class _Samples:
-    """Samples of a partition that were decoded and not processed yet: of the records [start, stop)."""
+    """Samples of a partition that were decoded and not processed yet: of [start, stop), among `records`."""
 
     start: int
     stop: int
@@ -58,8 +59,7 @@ class _Samples:
             rows.names = one.rows.names if start == self.start else {}
             dead = [letter for letter in one.dead if start <= letter.record.offset < stop]
             ingested = Ingested(one.topic, one.partition, one.ids[these], one.keys[these], rows, dead)
-            records = [record for record in self.records if start <= record.offset < stop]
-            parts.append(_Samples(start, stop, records, ingested))
+            parts.append(_Samples(start, stop, self.records, ingested))
         return parts[0], parts[1]
 
     def none(self) -> _Samples:
@@ -211,13 +211,15 @@ class LateProcessor(Processor):
         while begin == 0 or begin < len(records):
             end = begin + CHUNK
             stop = records[end].offset if end < len(records) else fetched.stop
-            decoded = self._ingest.decode(partition.topic, partition.partition, records[begin:end])
+            decoded = self.ingest.decode(
+                partition.topic, partition.partition, records[begin:end], fetched.parsed_part(begin, end)
+            )
             piece: _Samples | None = _Samples(start, stop, records[begin:end], decoded)
             while piece is not None:
                 async with self._lock(partition):
                     await self._changes.until(lambda: self._room() > 0)
                     if not await self._ready(partition, piece, fetched.seek):
-                        self._ingest.encoder.unname(piece.ingested.rows.names)
+                        self.ingest.encoder.unname(piece.ingested.rows.names)
                         self.throughput.discarded += begin == 0
                         return  # dropped meanwhile
                     if self.throughput.first_record is None:
@@ -317,8 +319,9 @@ class LateProcessor(Processor):
     ) -> tuple[int, int]:
         """How many samples and labels are next, in the order of their times, within the room there is.
 
-        No sample is later than the last of the labels: there may be more of these behind it. No label is
-        later than the last sample, if there are samples; nor than `until`, if there are none.
+        No sample is later than the last of the labels: there may be more of these behind it. Labels are
+        earlier than the last sample, or than `until` if there are no samples: there may be more samples of
+        that very time, and those come first.
         """
         room, n = min(self._room(), CHUNK), len(samples.ids)
         if labels is None:
@@ -332,7 +335,7 @@ class LateProcessor(Processor):
         ]
         last = int(keys[0][-1]) if n else until
         here = int(np.searchsorted(keys[0], keys[1][-1], side="right"))
-        there = len(labels) if last is None else int(np.searchsorted(keys[1], last, side="right"))
+        there = len(labels) if last is None else int(np.searchsorted(keys[1], last))
         order = np.argsort(np.concatenate([keys[0][:here], keys[1][:there]]), kind="stable")
         room = self._by_size(waiting.row_bytes, samples, order < here, room)
         taken = int((order[:room] < here).sum())
@@ -421,7 +424,7 @@ class LateProcessor(Processor):
     # One batch
 
     def _no_samples(self, partition: PartitionId, offset: int) -> _Samples:
-        empty = self._ingest.decode(partition.topic, partition.partition, ())
+        empty = self.ingest.decode(partition.topic, partition.partition, ())
         return _Samples(offset, offset, (), empty)
 
     def _step(self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool) -> None:
@@ -452,6 +455,7 @@ class LateProcessor(Processor):
             late=late,
             facts=join.facts(),
             change=join.change,
+            size=512 + late.rows.nbytes + sum(map(len, late.ids)) + 16 * len(late.ids),
         )
         self.view.push(batch)
         self._positions[partition].offset = samples.stop

@@ -17,6 +17,7 @@ from streams.labels.codec import AT_ONCE, EXPIRED, JOINED, NEVER, OWN, WAITS, Ea
 from streams.labels.elsewhere import Elsewhere
 from streams.labels.kept_rows import FREE, TAKEN, KeptRows
 from streams.labels.kept_rows import WAITS as FREE_TO_TAKE
+from streams.labels.marks import Marks
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -35,7 +36,7 @@ class Change:
 
 
 class Waiting:
-    """See the module. `changed` and `removed` are what the store does not have yet."""
+    """See the module. `removed`, then `changed`, are what the store does not have yet."""
 
     def __init__(self, empty: Rows, outputs: int, remembered: int) -> None:
         """`remembered`: so many ids of joined samples are known, to tell a second label of theirs."""
@@ -43,15 +44,13 @@ class Waiting:
         self.index: dict[str, int] = {}
         self.elsewhere = Elsewhere()
         self.early: dict[str, EarlyLabel] = {}
-        self.joined: dict[str, None] = {}
+        self.joined = Marks(remembered)
         self.clocks: tuple[int, int] = (NEVER, NEVER)
         self.changed: dict[str, int] = {}
         self.removed: set[str] = set()
         self.touched = True
         self._early: dict[str, EarlyLabel] = {}  # as of what counted
-        self._joined: dict[str, None] = {}
         self._clocks: tuple[int, int] = (NEVER, NEVER)
-        self._remembered = remembered
         self._oldest: int | None = None  # no row in memory is older
         self._unconfirmed: set[int] = set()  # rows that pending batches added
 
@@ -71,9 +70,9 @@ class Waiting:
         return self.rows.nbytes + self.elsewhere.nbytes
 
     @property
-    def counted(self) -> tuple[dict[str, EarlyLabel], dict[str, None], tuple[int, int]]:
+    def counted(self) -> tuple[dict[str, EarlyLabel], list[str], tuple[int, int]]:
         """Early labels, joined ids and clocks without what is pending."""
-        return self._early, self._joined, self._clocks
+        return self._early, list(self.joined.counted()), self._clocks
 
     @property
     def oldest(self) -> int | None:
@@ -118,10 +117,6 @@ class Waiting:
         """Event time of a row in memory."""
         return self.rows.time_of(number)
 
-    def remember(self, ids: Iterable[str]) -> None:
-        """These were joined."""
-        _remember(self.joined, ids, self._remembered)
-
     def revert(self, changes: Iterable[Change]) -> None:
         """Take back all pending changes, given in order."""
         for change in reversed(list(changes)):
@@ -131,22 +126,23 @@ class Waiting:
             self._unconfirmed.difference_update(change.added.values())
             self.index.update(change.taken)
             self.rows.mark(_numbers(change.taken), FREE_TO_TAKE)
-        self.early, self.joined, self.clocks = dict(self._early), dict(self._joined), self._clocks
+        self.joined.revert()
+        self.early, self.clocks = dict(self._early), self._clocks
         self._oldest = None
 
     def confirm(self, change: Change) -> None:
         """A batch has counted: its change is now part of what the log says."""
         self.rows.mark(_numbers(change.taken), FREE)
-        for id_ in (*change.taken, *change.gone):
-            self.changed.pop(id_, None)
-            self.removed.add(id_)
-        self.changed.update(change.added)
-        self.removed.difference_update(change.added)
+        # One that was never saved need not be removed; of what is saved, an older one of its id would be.
+        changed = self.changed
+        self.removed.update([id_ for id_ in change.taken if changed.pop(id_, None) is None])
+        self.removed.update(change.gone)
+        changed.update(change.added)
         self._unconfirmed.difference_update(change.added.values())
         for id_ in change.early_gone:
             self._early.pop(id_, None)
         self._early.update(change.early)
-        _remember(self._joined, change.joined, self._remembered)
+        self.joined.confirm()
         self._clocks = change.clocks
         self.touched = True
 
@@ -188,15 +184,17 @@ class Waiting:
                 change.added = self.keep(new, late.rows.take(waits), late.served[waits])
             change.early_gone += part.given_up
             change.early = {one.id: one for one in part.early}
+            self.joined.add(change.joined)
             self.confirm(change)
-        self.early, self.joined, self.clocks = dict(self._early), dict(self._joined), clocks
+        self.early, self.clocks = dict(self._early), clocks
         self._clocks = clocks
 
     def restore(self, early: Iterable[EarlyLabel], joined: Iterable[str], clocks: tuple[int, int]) -> None:
         """Begin with what the store had; the ids that wait there are added to `elsewhere`."""
         self._early = {one.id: one for one in early}
-        self._joined = dict.fromkeys(joined)
-        self.early, self.joined = dict(self._early), dict(self._joined)
+        self.early = dict(self._early)
+        self.joined.add(list(joined))
+        self.joined.confirm()
         self.clocks = self._clocks = clocks
 
     def recall(self, ids: Sequence[str], rows: Rows, served: Float64) -> None:
@@ -234,11 +232,3 @@ class Waiting:
 
 def _numbers(ids: dict[str, int]) -> Int64:
     return np.fromiter(ids.values(), np.int64, len(ids))
-
-
-def _remember(known: dict[str, None], ids: Iterable[str], most: int) -> None:
-    for id_ in ids:
-        known.pop(id_, None)
-        known[id_] = None
-    while len(known) > most:
-        del known[next(iter(known))]

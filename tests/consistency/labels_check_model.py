@@ -1,31 +1,29 @@
-"""Late labels as a model: one partition, two workers, and everything that can happen to them.
+"""Late labels as a model: one partition, its owners, and everything that can happen to them.
 
-Steps and faults are those of the learning-log model. A state holds the log from its *base* on: the oldest record
-that some worker has not read.
+Fewer steps than in the learning-log model stand for as much:
+
+- An append is in the log at once. What is in flight is what its worker has not read back, and it reads as late
+  as it likes: a worker that sleeps, or was replaced and does not know it, is one that does not read.
+- It reads to the log's end in one step. To read half of it is to have read before the other half was there.
+- So when it drops what is pending, its echoes are among what it has just read, and it seeks at once (rule 11).
+  Assigned once more, it does the same. The second worker owns the partition from the start: one that comes
+  later is one that has done nothing so far.
+- An append that fails and a crash are one: what was in flight is lost, or arrives at any time, in any order.
+
+A state holds the log from its *base* on: the oldest record that some worker has not read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.consistency import labels_check_worker as at
-from tests.consistency.labels_check_fold import (
-    Desk,
-    Given,
-    Record,
-    Rules,
-    counts,
-    false_word,
-    fold,
-    not_exact,
-)
-from tests.consistency.labels_check_worker import AWAY, STANDS, TAKEN, Worker
+from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, counts, false_word, fold, not_exact
+from tests.consistency.labels_check_worker import Worker
 from tests.consistency.model_worker import put
 
-FAULTS = ("move", "crash", "fail", "repeat")
-MOVE, CRASH, FAIL, REPEAT = range(len(FAULTS))
 Step = tuple[str, bool, "State"]
 
 
@@ -36,7 +34,8 @@ class State(NamedTuple):
     log: tuple[Record, ...]
     late: tuple[Record, ...]  # doubtful appends and repeats: each arrives at any time, or never
     workers: tuple[Worker, ...]
-    left: tuple[int, ...]  # how many faults of each kind may still happen
+    doubts: int  # how often an append may still fail
+    repeats: int  # how often a record may still arrive once more
 
 
 @dataclass(frozen=True)
@@ -45,29 +44,30 @@ class Bounds:
 
     given: Given = Given()
     rules: Rules = Rules()
-    size: int = 2  # events of a batch: what it reads, and what it lets go on its own account
-    depth: int = 2  # appends in flight of one worker
-    pending: int = 3  # batches of one worker
-    faults: dict[str, int] = field(default_factory=dict)
+    owners: int = 2
+    events: int = 2  # of a batch: what it reads, and what it lets go of its own accord
+    pending: int = 3  # records of one worker in flight
+    doubts: int = 0
+    repeats: int = 0
 
 
 class LabelModel:
-    """See the module."""
+    """See the module. `symmetric`: states that differ by the workers' names are one."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, symmetric: bool = True) -> None:
         self.bounds, self.rules, self.given = bounds, bounds.rules, bounds.given
+        self.symmetric = symmetric
 
     def initial(self) -> State:
-        """The partition is open, and nobody owns it."""
-        left = tuple(self.bounds.faults.get(name, 0) for name in FAULTS)
-        return State(Desk(), (), (), (Worker(), Worker()), left)
+        """The partition is open, and nothing was read."""
+        workers = (Worker(),) * self.bounds.owners
+        return State(Desk(), (), (), workers, self.bounds.doubts, self.bounds.repeats)
 
     def done(self, state: State) -> bool:
         """All input counted, and read by all; nothing pending."""
         end = len(self.given.samples), len(self.given.labels)
-        return all(
-            w.read == len(state.log) and (w.fold.samples, w.fold.labels) == end and not w.pending
-            for w in state.workers
+        return not state.log and all(
+            (w.fold.samples, w.fold.labels) == end and not w.pending and not w.doubtful for w in state.workers
         )
 
     def wrong(self, state: State) -> str:
@@ -92,107 +92,89 @@ class LabelModel:
             yield text, fault, self._normal(after)
 
     def _all(self, state: State) -> Iterator[Step]:
-        for w in range(2):
-            yield from self._worker_steps(state, w)
-            yield from self._log_steps(state, w)
-            yield from self._assignments(state, w)
-            yield from self._faults(state, w)
+        for w, worker in enumerate(state.workers):
+            if len(worker.pending) < self.bounds.pending:
+                yield from self._appends(state, w)
+            if worker.doubtful:
+                after = at.begin_again(worker, state.log, self.rules)
+                yield f"W{w} begins again: reads the log, and seeks", False, _with(state, w, after)
+            elif worker.read < len(state.log):
+                after = at.read(worker, state.log, self.rules)
+                yield f"W{w} reads the log{_lost(worker, after)}", False, _with(state, w, after)
         for i, record in enumerate(state.late):
-            late = state.late[:i] + state.late[i + 1 :]
-            yield f"{record} -- arrives late", True, state._replace(log=(*state.log, record), late=late)
+            after = self._landed(state, record)._replace(late=state.late[:i] + state.late[i + 1 :])
+            yield f"{record} -- arrives late, and {self._said(state, record)}", True, after
 
-    def _worker_steps(self, state: State, w: int) -> Iterator[Step]:
-        worker, bounds = state.workers[w], self.bounds
-        if at.may_stand(worker, worker.read == len(state.log)):
-            yield f"W{w} seeks", False, _with(state, w, at.dropped(worker, STANDS))
-        room = len(worker.pending) < bounds.pending and len(worker.sent) < bounds.depth
-        if worker.place == STANDS and room:
-            name = 1 + max(_names(state))
-            for desk in at.batches(worker.view, self.given, bounds.size, self.rules.empty):
-                after = at.append(worker, name, desk)
-                yield f"W{w} appends {after.sent[-1]}", False, _with(state, w, after)
+    def _appends(self, state: State, w: int) -> Iterator[Step]:
+        worker, name = state.workers[w], 1 + max(_names(state))
+        for desk in at.batches(worker.view, self.given, self.bounds.events, self.rules.empty):
+            after, record = at.append(worker, name, desk)
+            text = f"W{w} appends {record} -- "
+            unheard = _with(state, w, after._replace(doubtful=True))._replace(late=(*state.late, record))
+            if worker.doubtful:
+                yield f"{text}lost, or late", True, unheard
+                continue
+            landed = self._landed(_with(state, w, after), record)
+            yield text + self._said(state, record), False, landed
+            if state.repeats:
+                twice = landed._replace(late=(*state.late, record), repeats=state.repeats - 1)
+                yield f"{text}{self._said(state, record)}, and its producer tries again", True, twice
+            if state.doubts:
+                yield f"{text}lost, or late", True, unheard._replace(doubts=state.doubts - 1)
 
-    def _log_steps(self, state: State, w: int) -> Iterator[Step]:
-        worker = state.workers[w]
-        if worker.sent:
-            record, after = worker.sent[0], worker._replace(sent=worker.sent[1:])
-            landed = _with(state, w, after)._replace(log=(*state.log, record))
-            text = f"W{w}'s {record} -- arrives"
-            yield text, False, landed
-            if state.left[REPEAT]:
-                twice = _spend(landed, REPEAT)._replace(late=(*state.late, record))
-                yield f"{text}, and its producer tries again", True, twice
-        if worker.read < len(state.log):
-            record = state.log[worker.read]
-            after, what = at.read(worker, record, self.rules)
-            yield f"W{w} reads {record} -- {what}", False, _with(state, w, after)
+    def _landed(self, state: State, record: Record) -> State:
+        """Arrived in the log; an ignored record is ignored by all alike, so it is left out of the state."""
+        end = self._fold(state.base, state.log)
+        return state._replace(log=(*state.log, record)) if counts(end, record, self.rules) else state
 
-    def _assignments(self, state: State, w: int) -> Iterator[Step]:
-        """Rule 8: assigned, perhaps once more: drop what is pending, then wait."""
-        taken = _with(state, w, at.dropped(state.workers[w], TAKEN))
-        if all(worker.place == AWAY for worker in state.workers):
-            yield f"W{w} takes the partition", False, taken
-        elif state.left[MOVE]:
-            again = "again" if state.workers[w].place != AWAY else ", which another owns too"
-            yield f"W{w} takes the partition {again}", True, _spend(taken, MOVE)
+    def _said(self, state: State, record: Record) -> str:
+        """What becomes of a record that arrives now."""
+        return "counts" if counts(self._fold(state.base, state.log), record, self.rules) else "ignored"
 
-    def _faults(self, state: State, w: int) -> Iterator[Step]:
-        worker = state.workers[w]
-        doubtful = state._replace(late=(*state.late, *worker.sent))
-        if state.left[FAIL] and worker.unread:
-            after = at.dropped(worker, AWAY if worker.place == AWAY else TAKEN)._replace(unread=(), sent=())
-            text = f"an append of W{w} fails: nobody knows what arrived"
-            yield text, True, _with(_spend(doubtful, FAIL), w, after)
-        if state.left[CRASH]:
-            checkpoints = {0: state.base, state.workers[1 - w].read: state.workers[1 - w].fold}
-            for read, desk in checkpoints.items():
-                text = f"W{w} crashes, and starts from {'a new' if read else 'an old'} checkpoint"
-                fresh = Worker(AWAY, read, desk, desk)
-                yield text, True, _with(_spend(doubtful, CRASH), w, fresh)
+    def _fold(self, desk: Desk, records: tuple[Record, ...]) -> Desk:
+        for record in records:
+            desk = fold(desk, record) if counts(desk, record, self.rules) else desk
+        return desk
 
     def _normal(self, state: State) -> State:
         """The one state that stands for all that behave as `state` does."""
-        n, base = min(worker.read for worker in state.workers), state.base
-        for record in state.log[:n]:
-            base = fold(base, record) if counts(base, record, self.rules) else base
-        workers = tuple(sorted(worker._replace(read=worker.read - n) for worker in state.workers))
-        late = tuple(sorted(state.late))
-        return _renamed(state._replace(base=base, log=state.log[n:], late=late, workers=workers))
+        n = min(worker.read for worker in state.workers)
+        end = self._fold(state.base, state.log)
+        late = [r for r in state.late if r.samples[0] >= end.samples and r.labels[0] >= end.labels]
+        workers = tuple(worker._replace(read=worker.read - n) for worker in state.workers)
+        return _renamed(
+            state._replace(
+                base=self._fold(state.base, state.log[:n]),
+                log=state.log[n:],
+                late=tuple(sorted(late)),
+                workers=tuple(sorted(workers)) if self.symmetric else workers,
+            )
+        )
+
+
+def _lost(before: Worker, after: Worker) -> str:
+    return ", and drops what was pending" if before.pending and after.view != before.view else ""
 
 
 def _with(state: State, w: int, worker: Worker) -> State:
     return state._replace(workers=put(state.workers, w, worker))
 
 
-def _spend(state: State, fault: int) -> State:
-    return state._replace(left=put(state.left, fault, state.left[fault] - 1))
-
-
-def _records(state: State) -> Iterator[Record]:
-    yield from state.log
-    yield from state.late
-    for worker in state.workers:
-        yield from worker.pending
-        yield from worker.sent
-
-
 def _names(state: State) -> Iterator[int]:
     """All names of records in a state; some more than once."""
     yield state.base.last
-    for record in _records(state):
-        yield record.after
-        yield record.name
     for worker in state.workers:
         yield worker.fold.last
         yield worker.view.last
-        yield from worker.unread
+    for records in (state.log, state.late, *(worker.pending for worker in state.workers)):
+        for record in records:
+            yield record.after
+            yield record.name
 
 
 def _renamed(state: State) -> State:
     """Records are named in the order in which they occur: only whether names are equal matters."""
     new = {name: number for number, name in enumerate(dict.fromkeys(_names(state)))}
-    if all(name == number for name, number in new.items()):
-        return state
 
     def records(old: tuple[Record, ...]) -> tuple[Record, ...]:
         return tuple(r._replace(name=new[r.name], after=new[r.after]) for r in old)
@@ -200,16 +182,11 @@ def _renamed(state: State) -> State:
     def desk(old: Desk) -> Desk:
         return old._replace(last=new[old.last])
 
-    workers = tuple(
-        Worker(
-            w.place,
-            w.read,
-            desk(w.fold),
-            desk(w.view),
-            records(w.pending),
-            tuple(new[name] for name in w.unread),
-            records(w.sent),
-        )
-        for w in state.workers
+    return state._replace(
+        base=desk(state.base),
+        log=records(state.log),
+        late=records(state.late),
+        workers=tuple(
+            w._replace(fold=desk(w.fold), view=desk(w.view), pending=records(w.pending)) for w in state.workers
+        ),
     )
-    return State(desk(state.base), records(state.log), records(state.late), workers, state.left)

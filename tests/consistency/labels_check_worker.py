@@ -1,66 +1,49 @@
 """One worker of the late-label model: it reads samples and labels in an order of its own, and appends.
 
-All functions are pure. Rule numbers are those of docs/learning-log.md. A batch is processed and appended in one
-step: one that is dropped before it was sent leaves no trace.
+All functions are pure: a worker goes in, the worker afterwards comes out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
 from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, counts, fold, written
 
-AWAY = "away"  # not owned
-TAKEN = "taken"  # owned: waits for echoes, and for the end of the log
-DROPPED = "dropped"  # pending was dropped: waits for echoes
-STANDS = "stands"
-
 
 class Worker(NamedTuple):
     """`fold` is made of the log's records; `view` is what the worker believes, made of its own reading."""
 
-    place: str = AWAY
     read: int = 0  # records of the log, from the state's base on
     fold: Desk = Desk()
     view: Desk = Desk()
-    pending: tuple[Record, ...] = ()  # appended, and not known to count
-    unread: tuple[int, ...] = ()  # names of what this producer has sent, and has not read back
-    sent: tuple[Record, ...] = ()  # in flight to the log
+    pending: tuple[Record, ...] = ()  # appended, and not read back
+    doubtful: bool = False  # what it appends now is lost, or late, and it does not know that yet
 
 
-def dropped(worker: Worker, place: str) -> Worker:
-    """Nothing is pending any more: the worker believes what the log says."""
-    return worker._replace(place=place, view=worker.fold, pending=())
-
-
-def may_stand(worker: Worker, at_end: bool) -> bool:
-    """Rules 8 and 11."""
-    return worker.place in (TAKEN, DROPPED) and not worker.unread and (worker.place == DROPPED or at_end)
-
-
-def append(worker: Worker, name: int, after: Desk) -> Worker:
+def append(worker: Worker, name: int, after: Desk) -> tuple[Worker, Record]:
     """The next batch turns the view into `after`; `name` is that of its record."""
     record = written(name, worker.view, after)
-    return worker._replace(
-        view=after._replace(last=name),
-        pending=(*worker.pending, record),
-        unread=(*worker.unread, name),
-        sent=(*worker.sent, record),
-    )
+    return worker._replace(view=after._replace(last=name), pending=(*worker.pending, record)), record
 
 
-def read(worker: Worker, record: Record, rules: Rules) -> tuple[Worker, str]:
-    """Fold the next record (rules 3, 10): the worker, and what became of the record."""
-    unread = tuple(name for name in worker.unread if name != record.name)
-    worker = worker._replace(read=worker.read + 1, unread=unread)
-    if not counts(worker.fold, record, rules):
-        return worker, "ignored"
-    worker = worker._replace(fold=fold(worker.fold, record))
-    if worker.pending and worker.pending[0].name == record.name:
-        return worker._replace(pending=worker.pending[1:]), "counts, its own"
-    return dropped(worker, DROPPED if worker.place == STANDS else worker.place), "counts, foreign"
+def read(worker: Worker, log: Sequence[Record], rules: Rules) -> Worker:
+    """Fold all records to the log's end: own ones at the head of pending are let go, others drop pending."""
+    for record in log[worker.read :]:
+        if counts(worker.fold, record, rules):
+            worker = worker._replace(fold=fold(worker.fold, record))
+            if worker.pending and worker.pending[0].name == record.name:
+                worker = worker._replace(pending=worker.pending[1:])
+            else:
+                worker = worker._replace(pending=(), view=worker.fold)
+    return worker._replace(read=len(log))
+
+
+def begin_again(worker: Worker, log: Sequence[Record], rules: Rules) -> Worker:
+    """After a doubtful append or a crash: nothing is pending, the log is read to its end, and sought."""
+    worker = read(worker._replace(pending=(), doubtful=False), log, rules)
+    return worker._replace(view=worker.fold)
 
 
 @lru_cache(maxsize=None)

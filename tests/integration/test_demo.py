@@ -15,12 +15,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 import redis
 
-from infra.local import LocalStack
+from infra.local import LocalStack, Status
+from infra.settings import load_settings
+from models.kernels.fold import SERVE
+from models.model import Model
 from streams.demo import config
+from streams.demo.baselines import encoded, in_order
+from streams.demo.scores import score
+from streams.demo.traffic import MINUTE, NEVER, Traffic, load
 
 BIN = Path(sys.executable).parent
 FLIGHTS = 29_000  # two days of February, for the frozen model to differ
@@ -130,6 +137,12 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
         LocalStack(cwd / ".gradstream" / "local").stop()
 
 
+@pytest.fixture(scope="module")
+def sent() -> Traffic:
+    """What that demo sends."""
+    return load(FLIGHTS)
+
+
 def scores(out: str, name: str) -> list[float | None]:
     """The numbers of one row of the table."""
     [row] = [line for line in out.splitlines() if line.startswith(name)]
@@ -155,6 +168,49 @@ def test_the_scores_are_those_that_inspect_tells(kept: Kept) -> None:
     assert metrics["log_loss"] == pytest.approx(log_loss, abs=6e-5)
     assert metrics["roc_auc"] == pytest.approx(auc, abs=2e-4)  # a histogram's against the exact one
     assert metrics["accuracy"] == pytest.approx(accuracy, abs=6e-5)
+
+
+def test_every_label_is_joined_and_what_never_lands_is_given_up_a_day_later(
+    kept: Kept, sent: Traffic
+) -> None:
+    labels = json.loads(kept.type('" labels'))
+    never = sent.departed[sent.landed == NEVER]
+    clock = max(int(sent.landed[sent.last_landing]), int(sent.departed[-1]))
+    given_up = int((clock - 10 * MINUTE > never + config.HORIZON_HOURS * 60 * MINUTE).sum())
+    assert 0 < given_up <= len(never)
+    assert (labels["joined"], labels["expired"]) == (sent.labelled, given_up)
+    assert labels["waiting"] == len(never) - given_up == int(kept.type("waiting:0"))
+    assert [labels[name] for name in ("repeated", "unmatched", "corrections")] == [0, 0, 0]
+    assert f"{sent.labelled:,} landed" in kept.done.out
+    assert f"{given_up:,} given up" in kept.done.out
+    assert f"{labels['waiting']:,} in the air when the stream ends" in kept.done.out
+
+
+def test_the_delays_are_those_of_the_flights(kept: Kept, sent: Traffic) -> None:
+    delays = (sent.landed - sent.departed)[sent.landed != NEVER] / 1000
+    told = json.loads(kept.type('" labels'))["delays"]
+    assert told["count"] == sent.labelled
+    assert told["mean_seconds"] == pytest.approx(delays.mean(), rel=1e-9)
+    for percent in (50, 90):
+        assert told[f"p{percent}_seconds"] == pytest.approx(np.percentile(delays, percent), rel=0.126)
+
+
+def test_nothing_is_learned_before_it_has_landed(kept: Kept, sent: Traffic, tmp_path: Path) -> None:
+    """As good as a model that gets each label exactly when it comes; one that gets it at once is better."""
+    path = config.write(tmp_path, Status(tmp_path, kafka="127.0.0.1:1", redis="redis://127.0.0.1:1/0"))
+    spec = load_settings(path, env={}).models[config.MODEL].spec()
+    rows = encoded(spec, sent.samples)
+    went, origin = in_order(rows, sent.labels, sent.order)
+    on_time = Model(spec).join(went, np.zeros((len(went), 1)), origin).served[origin == SERVE, 0]
+    rows.labels = sent.labels
+    at_once = Model(spec).predict_and_learn(rows).served[:, 0]
+    exact, cheating = (score(sent.labels, p).log_loss for p in (on_time, at_once))
+    live = scores(kept.done.out, "learning from every flight")[0]
+    assert exact is not None
+    assert cheating is not None
+    assert live is not None
+    assert live == pytest.approx(exact, abs=2e-4)
+    assert exact - cheating > 0.01
 
 
 def test_the_weights_shown_are_those_in_redis(kept: Kept) -> None:
@@ -185,7 +241,11 @@ def test_without_a_terminal_there_are_plain_lines(kept: Kept) -> None:
     for text in (kept.done.out, kept.done.err):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f]", text)
     assert f"{FLIGHTS:,} flights were scheduled" in kept.done.out
-    assert re.search(r"\d produced  [\d,]+ predicted .*log loss 0\.\d", kept.done.err)
+    at = r"2013-\d\d-\d\d \d\d:\d\d UTC"
+    line = rf"{at}  [\d,]+ left  [\d,]+ landed  [\d,]+ in the air.*  log loss 0\.\d.*\(frozen 0\."
+    times = [found[:20] for found in re.findall(line, kept.done.err)]
+    assert times
+    assert times == sorted(times)
 
 
 def test_only_the_servers_stay_up(kept: Kept) -> None:

@@ -10,13 +10,15 @@ from typing import Any
 from infra.kafka_admin import TopicInfo
 from infra.settings import ModelSettings
 from infra.store import CheckpointStore
+from streams.group_input import Input
 from streams.learning_log import AppendFailed
 from streams.log_format import PartitionId
 from streams.memory_log import MemoryLogReader
 from streams.model_worker import ModelWorker
 from streams.predictions import DeliveryFailed
 from streams.processor import Fetched
-from tests.streams.machine_world import Input, MemoryOutput, Outbox, WatchedLog, WatchedWriter
+from tests.streams.machine_world import Input as Samples
+from tests.streams.machine_world import MemoryOutput, Outbox, WatchedLog, WatchedWriter
 
 NAME = "m"
 SELF_TEST = "self-test"
@@ -52,7 +54,7 @@ class MachineWorker:
         log: WatchedLog,
         store: CheckpointStore,
         outbox: Outbox,
-        inputs: Sequence[Input],
+        inputs: Sequence[Samples],
         known: int,
     ) -> None:
         """known: how many partitions the topic had when the model began; later ones open when taken."""
@@ -79,7 +81,7 @@ class MachineWorker:
         self._tasks = [loop.create_task(self._live())]
 
     async def _live(self) -> None:
-        await self.model.start(self.seek)
+        await self.model.start(Input(self.seek, lambda *_: True, lambda: None))
         self.started = True
         while True:
             await self.model.processor.process(await self._batches.get())

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.commands._messages import BadLine, Columns, Format, MessageReader, csv_value
+from streams.commands._columns import BadLine, Columns, Format, csv_value
+from streams.commands._messages import MessageReader
 
 
 def read(text: str | bytes, form: Format, **columns: str) -> list[tuple[int, bytes | None, Any]]:
@@ -88,7 +89,7 @@ def test_a_flat_json_object_is_wrapped_with_its_values_as_they_are_written() -> 
 
 def test_an_object_with_features_is_sent_byte_for_byte() -> None:
     line = b'{"id": "a", "features": {"x": 1.0},  "other": [1]}'
-    assert list(MessageReader(Columns(), "f").read([line + b"\r\n"], "jsonl")) == [(1, None, line)]
+    assert list(MessageReader(Columns(), "f").read([line + b"\r\n"], "jsonl")) == [(1, b"a", line)]
 
 
 def test_column_options_complete_an_object_with_features() -> None:

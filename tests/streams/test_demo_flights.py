@@ -1,4 +1,4 @@
-"""What the demo sends: every flight that left, once, in order, and only what was known at departure."""
+"""The recording of the year: every flight that left, once, in order, and only what was known at departure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def departed(row: dict[str, str]) -> bool:
     return row["dep_delay"] not in ("", "NA")
 
 
-def test_every_flight_that_left_is_sent_once_and_no_other(year: Flights, raw: list[dict[str, str]]) -> None:
+def test_every_flight_that_left_is_recorded_once_and_no_other(
+    year: Flights, raw: list[dict[str, str]]
+) -> None:
     expected = {
         f"{r['carrier']}-{r['flight']}-{r['origin']}-2013-{int(r['month']):02d}-{int(r['day']):02d}"
         for r in raw

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
 from infra.local import Status
 from infra.settings import load_settings
+from models.kernels.fold import SERVE
 from models.model import Model
 from models.rows import Float64
+from models.spec import ModelSpec
 from streams.demo import config, report
-from streams.demo.baselines import base_rate, encoded, frozen_after_january
+from streams.demo.baselines import base_rate, encoded, frozen_after_january, in_order
 from streams.demo.errors import DemoError
-from streams.demo.flights import Flights, load
 from streams.demo.scores import Score, score
+from streams.demo.traffic import FEBRUARY, NEVER, Traffic, load
 
 
 def some(n: int, seed: int) -> tuple[Float64, Float64]:
@@ -52,38 +52,65 @@ def test_a_certain_and_wrong_prediction_costs_a_lot_and_is_finite() -> None:
     assert 34 < found < 35
 
 
-def test_the_base_rate_knows_only_what_was_before() -> None:
-    labels = np.array([1, np.nan, 0, 1, 1, np.nan, 0])
-    expected, late, known = [], 0.0, 0
-    for label in labels:
-        expected.append((late + 0.5) / (known + 1))
-        if label == label:
-            late, known = late + label, known + 1
-    assert base_rate(labels).tolist() == pytest.approx(expected, rel=1e-15)
+def test_the_base_rate_knows_only_what_has_landed_before_the_departure() -> None:
+    random = np.random.default_rng(5)
+    departed = np.sort(random.integers(0, 60, 50))
+    landed = departed + random.integers(1, 30, 50)
+    labels = random.integers(0, 2, 50).astype(float)
+    labels[[3, 20]], landed[[3, 20]] = np.nan, NEVER
+    expected = []
+    for time in departed:
+        before = [label for label, landing in zip(labels, landed, strict=True) if landing < time]
+        expected.append((sum(before) + 0.5) / (len(before) + 1))
+    assert base_rate(labels, departed, landed).tolist() == pytest.approx(expected, rel=1e-15)
 
 
 @pytest.fixture(scope="module")
-def flights() -> Flights:
+def traffic() -> Traffic:
     return load(29_000)
 
 
-def test_the_frozen_model_is_the_live_one_in_january_and_never_learns_again(
-    flights: Flights, tmp_path: Path
-) -> None:
-    path = config.write(tmp_path, Status(tmp_path, kafka="127.0.0.1:1", redis="redis://127.0.0.1:1/0"))
-    spec = load_settings(path, env={}).models[config.MODEL].spec()
-    frozen = frozen_after_january(spec, flights)
-    january = int((~flights.after_january).sum())
-    assert 0 < january < len(flights)
+@pytest.fixture(scope="module")
+def spec(tmp_path_factory: pytest.TempPathFactory) -> ModelSpec:
+    folder = tmp_path_factory.mktemp("settings")
+    path = config.write(folder, Status(folder, kafka="127.0.0.1:1", redis="redis://127.0.0.1:1/0"))
+    return load_settings(path, env={}).models[config.MODEL].spec()
 
-    rows = encoded(spec, flights)
-    live, still = Model(spec), Model(spec)
-    assert frozen[:january].tolist() == live.predict_and_learn(rows.slice(0, january)).served[:, 0].tolist()
-    still.predict_and_learn(rows.slice(0, january))
-    one_by_one = [still.predict(rows.slice(i, i + 1))[0, 0] for i in range(january, len(flights))]
-    assert frozen[january:].tolist() == one_by_one
-    learning = live.predict_and_learn(rows.slice(january, len(flights))).served[:, 0]
-    assert learning[1:].tolist() != frozen[january + 1 :].tolist()
+
+def one_by_one(spec: ModelSpec, traffic: Traffic, until: int) -> list[float]:
+    """Each flight predicted when it leaves, each label learned when it comes, one call for each."""
+    rows = encoded(spec, traffic.samples)
+    model, predictions = Model(spec), np.full((len(traffic), 1), np.nan)
+    for i in traffic.order.tolist():
+        if i >= 0:
+            predictions[i] = model.predict(rows.slice(i, i + 1))[0]
+        elif traffic.landed[~i] < until:
+            row = rows.take(np.array([~i]))
+            row.labels = traffic.labels[[~i]]
+            model.learn(row, predictions[[~i]], keep_undo=False)
+    return [float(p) for p in predictions[:, 0]]
+
+
+def test_the_frozen_model_learns_what_lands_in_january_when_it_lands_and_never_again(
+    spec: ModelSpec, traffic: Traffic
+) -> None:
+    frozen = frozen_after_january(spec, traffic)
+    assert frozen.tolist() == one_by_one(spec, traffic, FEBRUARY)
+    january = int((~traffic.after_january).sum())
+    in_the_air = (traffic.landed[:january] >= FEBRUARY) & (traffic.landed[:january] != NEVER)
+    assert 0 < in_the_air.sum() < 1_000
+    live = one_by_one(spec, traffic, NEVER)
+    assert frozen[:january].tolist() == live[:january]
+    assert frozen[january:].tolist() != live[january:]
+
+
+def test_rows_as_things_went_have_a_label_where_it_came(spec: ModelSpec, traffic: Traffic) -> None:
+    rows = encoded(spec, traffic.samples[:3])
+    labels, order = np.array([1.0, np.nan, 0.0]), np.array([0, 1, ~0, 2, ~2])
+    went, origin = in_order(rows, labels, order)
+    assert went.labels.tolist() == pytest.approx([np.nan, np.nan, 1, np.nan, 0], nan_ok=True)
+    assert origin.tolist() == [SERVE, SERVE, 0, SERVE, 3]
+    assert (went.numeric == rows.numeric[[0, 1, 0, 2, 2]]).all()
 
 
 def scored(name: str, log_loss: float | None, later: float | None) -> report.Comparison:

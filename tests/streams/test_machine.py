@@ -319,7 +319,7 @@ def no_wait_for_echoes(patch: pytest.MonkeyPatch) -> None:
 
 
 def leave_out_open(patch: pytest.MonkeyPatch) -> None:
-    async def stand(processor: Processor, partition: PartitionId, start: int) -> None:
+    async def stand(processor: Processor, partition: PartitionId, start: int, *_: object) -> None:
         processor.fold.next.setdefault(partition, start)
 
     patch.setattr(Processor, "open", stand)
