@@ -60,7 +60,7 @@ class Report:
         """Everything that may be wrong, a line each; no line where all is well."""
         found = [f"{count} of {self.records} records refused: {reason}" for reason, count in self.refused]
         if self.late and self.without_id:
-            found.append(f"{self.without_id} of {self.valid} samples have no id: no label can find them")
+            found.append(f"{self.without_id} of {self.valid} samples have no id that a label could name")
         if self.valid and not self.labelled and not self.late:
             found.append(f"none of {self.valid} samples has a label: nothing is learned")
         found += [f"features.{shown_name(name)}: declared, and in no sample" for name in self.never_seen]

@@ -1,7 +1,8 @@
 """Reads partitions of one topic ahead of need, each from where it was put; no group, no commits.
 
 A model reads its labels with it: which partitions a worker owns is decided by the samples topic, and the
-labels of partition p belong to the samples of partition p.
+labels of partition p belong to the samples of partition p. So does a model that is behind the others of its
+samples topic.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class TopicReader:
         self._out_of_range = out_of_range
         self._inboxes: dict[int, _Inbox] = {}
         self._changed = asyncio.Event()
+        self._started = asyncio.Event()
         self._consumer = AIOKafkaConsumer(
             **client_config,
             group_id=None,
@@ -72,11 +74,13 @@ class TopicReader:
         )
 
     async def start(self) -> None:
-        """Connect; raises LogError."""
+        """Connect; `run` comes next, `stand` at any time. Raises LogError."""
         try:
             await self._consumer.start()
         except (KafkaError, OSError) as error:
             raise self._failed(error) from error
+        self._started.set()
+        self._assign()
 
     def stand(self, partition: int, offset: int) -> None:
         """Read a partition from `offset` on, and forget what was read ahead."""
@@ -88,7 +92,8 @@ class TopicReader:
             inbox.read = offset
             inbox.pieces.clear()
             inbox.seeks += 1
-            self._consumer.seek(self._tp(partition), offset)
+            if self._started.is_set():
+                self._consumer.seek(self._tp(partition), offset)
         self._changed.set()
 
     def keep(self, partitions: set[int]) -> None:
@@ -121,6 +126,7 @@ class TopicReader:
     async def end(self, partition: int) -> int:
         """Offset after the last record that can be read now; raises LogError."""
         tp = self._tp(partition)
+        await self._started.wait()
         try:
             return int((await self._consumer.end_offsets([tp]))[tp])
         except (KafkaError, OSError) as error:
@@ -173,6 +179,8 @@ class TopicReader:
         await self._consumer.stop()
 
     def _assign(self) -> None:
+        if not self._started.is_set():
+            return
         if not self._inboxes:
             self._consumer.unsubscribe()
             return

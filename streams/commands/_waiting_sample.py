@@ -145,7 +145,9 @@ def _waiting_rows(waiting: dict[str, Any] | None) -> list[tuple[str, str]]:
     ]
     shares = [] if "probability" not in waiting else [("probability", waiting["probability"])]
     shares += (waiting.get("probabilities") or {}).items()
-    predicted = ", ".join([str(waiting["prediction"]), *(f"{name} {number_text(p)}" for name, p in shares)])
+    number = waiting["prediction"]
+    texts = [str(number) if isinstance(number, str | int) else number_text(number)]
+    predicted = ", ".join([*texts, *(f"{name} {number_text(p)}" for name, p in shares)])
     where = f"in {_named(waiting)} @{waiting['offset']:,}"
     rows = [
         ("waits", f"{where}, as of learning log offset {waiting['log_offset']:,}"),

@@ -133,7 +133,10 @@ class LateCodec(DataCodec):
 
 
 def _parts(text: bytes) -> list[Part]:
-    parts = msgspec.json.decode(text, type=list[Part])
+    try:
+        parts = msgspec.json.decode(text, type=list[Part])
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise Undecodable(f"parts: {error}") from None
     if any(part.rows < 0 for part in parts):
         raise Undecodable("a part of less than no rows")
     return parts

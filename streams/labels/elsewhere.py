@@ -71,12 +71,15 @@ class Elsewhere:
         """Those of `ids` that are in it."""
         return [ids[i] for _, _, i in self._places(ids)]
 
-    def discard(self, ids: Sequence[str]) -> None:
-        """Take out those of `ids` that are in it."""
-        for run, position, _ in self._places(ids):
+    def discard(self, ids: Sequence[str]) -> dict[str, int]:
+        """Take out those of `ids` that are in it; returns them with their event times."""
+        taken: dict[str, int] = {}
+        for run, position, i in self._places(ids):
             run.here[position] = False
-            self._count -= 1
+            taken[ids[i]] = int(run.times[position])
+        self._count -= len(taken)
         self._runs = [run for run in self._runs if run.here.any()]
+        return taken
 
     def older(self, time: int, most: int) -> list[str]:
         """Up to `most` ids of an event time before `time`."""

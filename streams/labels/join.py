@@ -192,6 +192,8 @@ class Join:
             id_, float(labels.labels[j]), float(labels.weights[j]), time, record.offset,
             record.key, record.value or b"", list(record.headers),
         )  # fmt: skip
+        if id_ in self.waiting.early and id_ not in self.change.early:
+            self.change.early_gone.append(id_)  # one of an earlier batch, which this one corrects
         self.waiting.early[id_] = early
         self.change.early[id_] = early
 
@@ -255,8 +257,7 @@ class Join:
         self.part.gone += ids
 
     def _let_go_elsewhere(self, ids: list[str]) -> None:
-        self.waiting.elsewhere.discard(ids)
-        self.change.gone += ids
+        self.change.gone |= self.waiting.elsewhere.discard(ids)
         self.part.gone += ids
 
     def _let_go_here(self, positions: Int64) -> None:

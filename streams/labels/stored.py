@@ -61,27 +61,36 @@ def decode(stored: Sequence[bytes], columns: int, outputs: int, codes: int) -> t
     """Inverse of `encode`, of a model's shape; raises msgspec.MsgspecError or ValueError."""
     samples = [_decode(one) for one in stored]
     n = len(samples)
+    lengths = [len(one.indices) for one in samples]
+    if any(lengths != [len(getattr(one, name)) for one in samples] for name in ("values", "scaled_by")):
+        raise ValueError("lists of different lengths")
     indptr = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum([len(one.indices) for one in samples], out=indptr[1:])
-    rows = Rows(
-        numeric=np.array([one.numeric for one in samples], dtype=np.float64).reshape(n, columns),
-        indptr=indptr,
-        indices=np.array([i for one in samples for i in one.indices], dtype=np.uint32),
-        values=np.array([v for one in samples for v in one.values], dtype=np.float64),
-        scaled_by=np.array([s for one in samples for s in one.scaled_by], dtype=np.int16),
-        labels=np.full(n, np.nan),
-        weights=np.array([one.weight for one in samples], dtype=np.float64),
-        timestamps=np.array([one.timestamp for one in samples], dtype=np.int64),
-        offsets=np.array([one.offset for one in samples], dtype=np.int64),
-        codes=np.array([one.codes for one in samples], dtype=np.int64).reshape(n, codes),
-    )
-    served = np.array([one.prediction for one in samples], dtype=np.float64).reshape(n, outputs)
+    np.cumsum(lengths, out=indptr[1:])
+    try:
+        rows = Rows(
+            numeric=np.array([one.numeric for one in samples], dtype=np.float64).reshape(n, columns),
+            indptr=indptr,
+            indices=np.array([i for one in samples for i in one.indices], dtype=np.uint32),
+            values=np.array([v for one in samples for v in one.values], dtype=np.float64),
+            scaled_by=np.array([s for one in samples for s in one.scaled_by], dtype=np.int16),
+            labels=np.full(n, np.nan),
+            weights=np.array([one.weight for one in samples], dtype=np.float64),
+            timestamps=np.array([one.timestamp for one in samples], dtype=np.int64),
+            offsets=np.array([one.offset for one in samples], dtype=np.int64),
+            codes=np.array([one.codes for one in samples], dtype=np.int64).reshape(n, codes),
+        )
+        served = np.array([one.prediction for one in samples], dtype=np.float64).reshape(n, outputs)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
     return rows, served
 
 
 def times(stored: Sequence[bytes]) -> Int64:
-    """Event times of stored samples (n,); raises msgspec.MsgspecError."""
-    return np.fromiter((_decode_time(one).timestamp for one in stored), np.int64, len(stored))
+    """Event times of stored samples (n,); raises msgspec.MsgspecError or ValueError."""
+    try:
+        return np.fromiter((_decode_time(one).timestamp for one in stored), np.int64, len(stored))
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
 
 
 def _lists(array: Float64) -> list[list[float | None]]:

@@ -28,7 +28,7 @@ class Change:
 
     added: dict[str, int] = field(default_factory=dict)  # id → number of its row
     taken: dict[str, int] = field(default_factory=dict)
-    gone: list[str] = field(default_factory=list)  # let go without having been in memory
+    gone: dict[str, int] = field(default_factory=dict)  # let go by the store alone: id → event time
     early: dict[str, EarlyLabel] = field(default_factory=dict)
     early_gone: list[str] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
@@ -126,6 +126,7 @@ class Waiting:
             self._unconfirmed.difference_update(change.added.values())
             self.index.update(change.taken)
             self.rows.mark(_numbers(change.taken), FREE_TO_TAKE)
+            self.elsewhere.add(list(change.gone), _numbers(change.gone))
         self.joined.revert()
         self.early, self.clocks = dict(self._early), self._clocks
         self._oldest = None
@@ -227,7 +228,7 @@ class Waiting:
             change.taken[id_] = number
         else:
             self.elsewhere.discard([id_])
-            change.gone.append(id_)
+            change.gone[id_] = NEVER
 
 
 def _numbers(ids: dict[str, int]) -> Int64:

@@ -67,7 +67,7 @@ def label(partition: int, id_: str, seconds: float, **more: Any) -> tuple[int, d
 
 
 def join(stream: Stream) -> None:
-    """Samples a0 … in partition 0 and b0 … in 1, of which a0 and b0 were joined; a label of nobody is kept."""
+    """Samples a0 … in partition 0, b0 … in 1; a0 and b0 get their labels; one of nobody is kept."""
     samples = [sample(p, f"{'ab'[p]}{i}", i) for i in range(1 + WAITING // 2) for p in (0, 1)]
     send(stream, "samples", *samples)
     send(stream, "labels", label(0, "a0", 2), label(1, "b0", 4), label(1, "b0", 5), label(0, "nobody", 6))
@@ -182,7 +182,8 @@ def test_a_model_with_labels_in_its_samples_has_none_of_that(
 
 def test_a_sample_that_waits_is_shown_as_it_was_predicted(joined: Stream) -> None:
     document = waiting(joined, "b3")
-    told = next(m for m in map(json.loads, sum(joined.predictions().values(), [])) if m["id"] == "b3")
+    told = json.loads(joined.predictions()[1, 3][0])
+    assert told["id"] == "b3"
     found = document["waiting"]
     assert (document["early"], document["joined"]) == (None, None)
     assert (found["topic"], found["partition"], found["offset"]) == (told["topic"], 1, told["offset"])
@@ -285,5 +286,5 @@ def test_check_and_inspect_say_what_is_wrong_with_samples_whose_labels_come_late
     stream.drain()
     for command in (["check"], ["inspect", stream.name]):
         shown = stream.command(*command).stdout
-        assert "! 1 of 2 samples have no id: no label can find them" in shown
+        assert "! 1 of 2 samples have no id that a label could name" in shown
         assert "nothing is learned" not in shown

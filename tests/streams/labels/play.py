@@ -19,7 +19,7 @@ sizes = st.integers(0, 6)
 moves = st.lists(
     st.tuples(
         st.integers(0, 1),
-        st.sampled_from(["process"] * 5 + ["send"] * 3 + ["read"] * 3 + ["stand"] * 2 + ["save", "shrink", "odd"]),
+        st.sampled_from(["process"] * 5 + ["send"] * 2 + ["read"] * 2 + ["stand", "round", "round", "shrink", "odd"]),
         st.tuples(sizes, sizes, st.booleans()),
     ),
     max_size=60,
@@ -95,10 +95,14 @@ def perform(world: World, crew: list[Worker], move: Move, may_end: Fair, shrinks
         worker.read(None if yes else 1 + a % 2)
     elif what == "stand":
         worker.stand()
-    elif what == "save":
+    elif what == "round":  # nothing stays pending
+        while worker.send(3):
+            pass
+        worker.read()
+        worker.stand()
+    elif what == "shrink":
         worker.save()
-    elif what == "shrink" and shrinks:
-        worker.shrink(a)
+        worker.shrink(2 * a if shrinks else 0)
     elif what == "odd":
         _odd(world, worker, a, b)
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from tests.consistency.late_reader import EXPIRED, OWN
 from tests.streams.labels import play
 from tests.streams.labels.reference import Fates, joins
-from tests.streams.labels.world import P, Worker, World
+from streams.labels.plain import Rules
+from tests.streams.labels.world import Label, P, Sample, Worker, World
 
 
 @given(world=play.fair_worlds(), moves=play.moves)
@@ -101,3 +102,24 @@ def assert_letters(world: World, crew: list[Worker], fates: Fates) -> None:
         letters += next(refused[key] for refused in sent if key in refused)
         assert record.number("dead_letters") == len(next(refused[key] for refused in sent if key in refused))
     assert sorted(letters) == fates.letters
+
+
+def test_samples_in_the_store_alone_wait_again_when_the_batch_that_let_them_go_is_lost() -> None:
+    samples = [Sample("a", 0), Sample("b", 10), Sample("z", 1000)]
+    world = World(samples, [Label("a", 5)], Rules(horizon=20, patience=5, negative=False, limit=1000))
+    worker = Worker(world)
+    worker.read()
+    worker.stand()
+    worker.process(2, 0)
+    worker.send(1)
+    worker.read()
+    worker.save()
+    assert worker.shrink(100) == 2
+    worker.process(1, 0, ended=True)  # "a" and "b" are let go …
+    worker.send(1, lost=True)  # … and nobody hears of it
+    assert sorted(worker.whole()) == ["a", "b"]
+    worker.stand()
+    worker.process(0, 1)
+    play.finish(world, [worker], play.always)
+    assert [row.id for row in play.plain_log(world).joined] == ["a"]
+    assert_as_by_the_rules(world, [worker])

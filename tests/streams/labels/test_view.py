@@ -1,0 +1,215 @@
+"""Records of a late-label partition: which of them count, and that all who read them have the same waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from streams.labels.plain import Rules
+from streams.log_format import LogRecord
+from tests.streams.labels import play
+from tests.streams.labels.world import LABELS, Label, P, Sample, Worker, World
+
+RULES = Rules(horizon=100, patience=10, negative=False, limit=1000)
+
+
+def worker_of(world: World) -> Worker:
+    """One that stands where the log ends."""
+    worker = Worker(world)
+    worker.read()
+    assert worker.stand()
+    return worker
+
+
+def settled(*workers: Worker) -> None:
+    """All has been sent and read."""
+    for worker in workers:
+        while worker.send(1):
+            pass
+    for worker in workers:
+        worker.read()
+
+
+def test_a_record_counts_only_behind_the_one_that_it_was_computed_on() -> None:
+    """Two ways to one pair of offsets: on the one the label was early, on the other its sample waited."""
+    world = World([Sample("a", 0), Sample("b", 1)], [Label("a", 5), Label("b", 50)], RULES)
+    owner, zombie = worker_of(world), worker_of(world)
+    for worker, first in ((owner, 1), (zombie, 2)):
+        worker.process(first, 1)
+        worker.process(2, 0)
+        worker.process(0, 1)
+    assert [(b.start, b.stop, b.label_stop) for b in owner.view.pending][1:] == [(1, 2, 1), (2, 2, 2)]
+    settled(owner)
+    last = zombie.view.pending[-1]
+    assert (last.start, last.label_start) == (2, 1)
+    settled(zombie)
+    assert owner.view.fold.ignored == zombie.view.fold.ignored == 2
+    assert [record.worker for record in world.counted()] == [owner.view.worker] * 3
+    assert sorted(row.id for row in play.plain_log(world).joined) == ["a", "b"]
+    play.assert_alike(world, [owner, zombie])
+
+
+def test_the_last_record_of_a_zombie_that_fits_both_offsets_is_ignored_all_the_same() -> None:
+    world = World([Sample("a", 0), Sample("b", 1)], [Label("b", 5), Label("a", 9)], RULES)
+    owner, zombie = worker_of(world), worker_of(world)
+    owner.process(1, 1)  # "b" is early
+    owner.process(1, 0)
+    zombie.process(2, 1)
+    zombie.process(0, 1)
+    first, second = zombie.view.pending
+    assert (first.stop, first.label_stop) == (second.start, second.label_start) == (2, 1)
+    settled(owner)
+    zombie.send(1)
+    zombie.send(1)  # from (2, 1), where the partition now stands
+    owner.read()
+    assert owner.view.fold.ignored == 2
+    assert world.counted()[-1].worker == owner.view.worker
+    zombie.read()
+    play.finish(world, [owner, zombie], play.always)
+    play.assert_alike(world, [owner, zombie])
+    assert sorted(row.id for row in play.plain_log(world).joined) == ["a", "b"]
+
+
+def test_a_record_that_comes_twice_counts_once() -> None:
+    world = World([Sample("a", 0)], [Label("a", 5)], RULES)
+    worker = worker_of(world)
+    worker.process(1, 0)
+    worker.process(0, 1)
+    records = [worker.send(1), worker.send(1)]
+    for record in [*records, *records]:
+        assert record is not None
+        again(world, record)
+    worker.read()
+    assert worker.view.fold.ignored == 4
+    assert worker.view.fold.tally.joined == 1
+    play.assert_alike(world, [worker])
+
+
+def again(world: World, record: LogRecord, value: bytes | None = None, **changed: object) -> None:
+    """The same record once more, perhaps with something else in it."""
+    own = ("format", "worker", "seq")
+    headers = {name: text for name, text in record.headers.items() if name not in own} | changed
+    world.log.append(record.kind, record.worker, record.seq, value or record.value, **headers)
+
+
+Damage = Mapping[str, object]
+DAMAGES: list[Damage] = [
+    {"label_from": "1"}, {"label_from": "x"}, {"label_topic": "others"}, {"label_topic_id": "another"},
+    {"after": ""}, {"after": "somebody:0"}, {"to": "0", "label_to": "0"}, {"label_to": "-1"},
+    {"samples": "9"}, {"dead_letters": "9"}, {"waiting": "-1"}, {"sample_time": "soon"}, {"label_time": ""},
+    {"sample_time": "--1"}, {"repeated": "1.5"}, {"label_time": "9" * 20},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=str)
+def test_a_record_whose_headers_do_not_fit_changes_nothing(damage: Damage) -> None:
+    world = World([Sample("a", 0), Sample("b", 1)], [Label("a", 5)], RULES)
+    worker = worker_of(world)
+    worker.process(1, 0)
+    settled(worker)
+    worker.process(1, 1)
+    good = worker.send(1)
+    assert good is not None
+    world.log.records.pop()
+    again(world, good, **damage)
+    again(world, good)
+    worker.read()
+    assert worker.view.fold.ignored + worker.view.fold.undecodable == 1
+    assert worker.view.fold.tally.joined == 1
+    play.assert_alike(world, [worker])
+
+
+def _arrow_of_another_model(value: bytes) -> bytes:
+    return value.replace(b"label_timestamp", b"label_timestomp")
+
+
+def _damaged_parts(value: bytes) -> bytes:
+    return value.replace(b'"rows":', b'"rous":')
+
+
+def _parts_that_are_no_json(value: bytes) -> bytes:
+    return value.replace(b'[{"rows"', b'[[["rows"')
+
+
+@pytest.mark.parametrize(
+    "damage", [_arrow_of_another_model, _damaged_parts, _parts_that_are_no_json, lambda value: b"junk"],
+    ids=["columns", "parts", "no JSON", "junk"],
+)  # fmt: skip
+def test_a_body_that_cannot_be_read_is_ignored_by_all_alike(damage: Callable[[bytes], bytes]) -> None:
+    world = World([Sample("a", 0)], [Label("a", 5)], RULES)
+    worker = worker_of(world)
+    worker.process(1, 1)
+    good = worker.send(1)
+    assert good is not None
+    assert good.value is not None
+    world.log.records.pop()
+    assert damage(good.value) != good.value
+    again(world, good, damage(good.value), worker="vandal")
+    world.log.records[-1] = LogRecord(**{**_fields(world.log.records[-1]), "worker": "vandal"})
+    again(world, good)
+    worker.read()
+    assert worker.view.fold.undecodable == 1
+    assert worker.view.fold.tally.joined == 1
+    play.assert_alike(world, [worker])
+
+
+def _fields(record: LogRecord) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in LogRecord.__slots__}
+
+
+def test_a_hole_in_either_topic_moves_on_and_leaves_what_waits() -> None:
+    world = World([Sample("a", 0), Sample("b", 1), Sample("c", 2)], [Label("a", 5), Label("c", 6)], RULES)
+    worker = worker_of(world)
+    worker.process(1, 0)
+    settled(worker)
+    standing = worker.view.fold.standings[P]
+    counts = {"samples": 0, "dead_letters": 0, **LABELS}
+    world.log.append("hole", "w", 0, b"{}", **P.headers(), from_=1, to=2, label_from=0, label_to=0,
+                     after=standing.after, **counts)  # fmt: skip
+    world.log.append("hole", "w", 1, b"{}", **P.headers(), from_=2, to=2, label_from=0, label_to=1,
+                     after="w:0", **counts)  # fmt: skip
+    worker.read()
+    assert (worker.view.fold.next[P], standing.label_next, standing.after) == (2, 1, "w:1")
+    assert worker.view.fold.holes == [
+        {"partition": "samples-0", "from": 1, "to": 2, "label_from": 0, "label_to": 0},
+        {"partition": "samples-0", "from": 2, "to": 2, "label_from": 0, "label_to": 1},
+    ]
+    play.finish(world, [worker], play.always)
+    assert [row.id for row in play.plain_log(world).joined] == ["c"]
+    assert sorted(worker.whole()) == ["a"]
+    play.assert_alike(world, [worker])
+
+
+def test_a_hole_throws_a_pending_batch_out() -> None:
+    world = World([Sample("a", 0)], [Label("a", 5)], RULES)
+    worker = worker_of(world)
+    worker.process(1, 1)
+    world.log.append("hole", "w", 0, b"{}", **P.headers(), from_=0, to=1, label_from=0, label_to=0, after="",
+                     samples=0, dead_letters=0, **LABELS)  # fmt: skip
+    worker.read()
+    assert not worker.view.pending
+    assert worker.waiting.count == 0
+    play.assert_alike(world, [worker])
+
+
+@pytest.mark.parametrize("missing", ["label_topic", "label_topic_id", "label_next"])
+def test_an_open_that_does_not_say_where_its_labels_begin_is_undecodable(missing: str) -> None:
+    world = World([], [], RULES)
+    headers = {**LABELS, "label_next": "0"}
+    del headers[missing]
+    world.log.append("open", "w", 0, None, topic="t", topic_id="i", partition=1, next=0, **headers)
+    worker = Worker(world)
+    worker.read()
+    assert worker.view.fold.undecodable == 1
+    assert list(worker.view.fold.next) == list(worker.view.fold.standings) == [P]
+
+
+def test_the_second_open_of_a_partition_is_ignored() -> None:
+    world = World([], [], RULES)
+    world.log.append("open", "w", 0, None, **P.headers(), next=7, **LABELS, label_next=9)
+    worker = Worker(world)
+    worker.read()
+    assert (worker.view.fold.next[P], worker.view.fold.standings[P].label_next) == (0, 0)
+    assert worker.view.fold.ignored == 1
