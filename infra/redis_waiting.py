@@ -6,6 +6,7 @@ gradstream:{NAME}:waiting:PARTITION:about   hash: log offset that it stands at, 
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from importlib import resources
@@ -15,7 +16,7 @@ from infra.redis_store import RedisStore, model_key, texts
 from infra.store import SaveAnswer
 from infra.waiting_store import WaitingSave
 
-IN_ONE_CALL = 10_000
+IN_ONE_CALL = 5_000
 """More samples in one script call would hold up Redis for everybody."""
 SCANNED = 5_000
 
@@ -36,19 +37,20 @@ class RedisWaitingStore:
 
     async def save(self, model: str, partition: int, save: WaitingSave) -> SaveAnswer:
         """See WaitingStore."""
-        changed, removed = list(save.changed.items()), list(save.removed)
-        if len(changed) + len(removed) <= IN_ONE_CALL:
-            return await self._call(model, partition, save, "partial", save.about, changed, removed)
+        removed = list(save.removed)
+        if len(save.changed) + len(removed) <= IN_ONE_CALL:
+            return await self._call(
+                model, partition, save, "partial", save.about, list(save.changed.items()), removed
+            )
         token = uuid.uuid4().hex
         answer = await self._call(model, partition, save, "begin", {}, (), (), token)
         for start in range(0, len(removed), IN_ONE_CALL):
             if answer == "saved":
                 gone = removed[start : start + IN_ONE_CALL]
                 answer = await self._call(model, partition, save, "put", {}, (), gone, token)
-        for start in range(0, len(changed), IN_ONE_CALL):
-            if answer == "saved":
-                piece = changed[start : start + IN_ONE_CALL]
-                answer = await self._call(model, partition, save, "put", {}, piece, (), token)
+        changed = iter(save.changed.items())
+        while answer == "saved" and (piece := list(itertools.islice(changed, IN_ONE_CALL))):
+            answer = await self._call(model, partition, save, "put", {}, piece, (), token)
         if answer == "saved":
             answer = await self._call(model, partition, save, "end", save.about, (), (), token)
         return answer

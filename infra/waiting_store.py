@@ -18,7 +18,8 @@ class WaitingSave:
     """What waits in one partition at a log offset, or what changed of it since another.
 
     about: readable fields, among them `log_offset` and `log_topic_id`; removed: ids that wait no longer;
-    changed: sample id → the sample, as JSON, that waits after that. Complete since the log offset `since`; None: all that waits.
+    changed: sample id → the sample, as JSON, that waits after that. Complete since the log offset `since`;
+    None: all that waits.
     """
 
     about: Mapping[str, str]

@@ -7,6 +7,7 @@ stands in, fold the rest, begin the log if it is empty, and only then ask for pa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Callable
@@ -287,6 +288,7 @@ class ModelWorker:
             await self.checkpoints.save()
             if self._keeper is not None:
                 await self._keeper.save(self.worker)
+                await self.processor.wake()
 
     async def _save_regularly(self) -> None:
         """A Redis that is away stops nothing; it is told once, and once more when it is back.
@@ -295,7 +297,7 @@ class ModelWorker:
         """
         looked = time.monotonic()
         while True:
-            await asyncio.sleep(self.settings.save_every)
+            await self._until_next_save()
             try:
                 if time.monotonic() - looked > LOOK_SECONDS:
                     looked = time.monotonic()
@@ -310,6 +312,14 @@ class ModelWorker:
                     seconds = round(time.monotonic() - self._store_away_since, 1)
                     self.log.info("checkpoints are saved again", away_seconds=seconds)
                     self._store_away_since = None
+
+    async def _until_next_save(self) -> None:
+        """Sleep until it is time, or until too much waits in memory for its label."""
+        if self._keeper is None:
+            await asyncio.sleep(self.settings.save_every)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._keeper.urgent.wait(), self.settings.save_every)
 
     # Looking after the fold
 

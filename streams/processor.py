@@ -151,6 +151,10 @@ class Processor:
         """Wait until nothing is pending."""
         await self._changes.until(lambda: not self.view.pending)
 
+    async def wake(self) -> None:
+        """There may be room that was not there before."""
+        await self._changes.notify()
+
     async def stop(self) -> None:
         """End the tasks; what is pending stays in the input and is processed by the next owner."""
         tasks = [*self._tasks, *self._recoveries.values()]

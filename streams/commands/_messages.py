@@ -176,8 +176,5 @@ def _absent(value: object) -> bool:
 
 def _key_of(fields: Fields) -> bytes | None:
     """The id of a message that is sent as it stands: what it holds is looked at by the worker."""
-    raw = bytes(fields.get("id", NULL)).strip()
-    try:
-        return str(msgspec.json.decode(raw)).encode() if raw[:1] == b'"' else None
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return None
+    written = bytes(fields.get("id", NULL)).strip()
+    return str(msgspec.json.decode(written)).encode() if written[:1] == b'"' else None

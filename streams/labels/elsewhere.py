@@ -122,13 +122,19 @@ class Elsewhere:
         return found
 
     def _merge(self) -> None:
-        """Make one run of all, without those that were recalled."""
+        """Make one run of the newer half, without what was recalled, and of older ones that are no larger."""
+        first = len(self._runs) // 2
+        size = sum(int(run.here.sum()) for run in self._runs[first:])
+        while first and len(self._runs[first - 1].times) <= size:
+            first -= 1
+            size += int(self._runs[first].here.sum())
         ids, times = [], []
-        for run in self._runs:
+        for run in self._runs[first:]:
             here = np.flatnonzero(run.here)
             ids += [run.id(position) for position in here.tolist()]
             times.append(run.times[here])
-        self._runs, self._count = [], 0
+        del self._runs[first:]
+        self._count -= len(ids)
         self.add(ids, np.concatenate(times))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from infra.logs import logger
 from infra.store import StoreUnavailable
 from infra.waiting_store import WaitingSave, WaitingStore
-from models.rows import Rows
+from models.rows import Int64, Rows
 from models.spec import ModelSpec
 from streams.labels import stored
 from streams.labels.codec import EarlyLabel
@@ -57,6 +57,8 @@ class Keeper:
         self._another_reader = another_reader
         self._since: dict[PartitionId, int] = {}
         self._lock = asyncio.Lock()
+        self.urgent = asyncio.Event()
+        """More waits in memory than is to stay there: it is time to save."""
         self.lost: set[PartitionId] = set()
         """Partitions whose samples the store should have, and has not: they are to be loaded again."""
         features = spec.features
@@ -73,6 +75,7 @@ class Keeper:
     async def save(self, workers: str) -> None:
         """Save every partition that changed; then let go of what does not fit in memory."""
         async with self._lock:
+            self.urgent.clear()
             for partition, waiting in list(self._view.waiting.items()):
                 await self._save(partition, waiting, workers)
             self._shrink()
@@ -89,7 +92,7 @@ class Keeper:
         changed, removed = waiting.begin_save(whole)
         numbers = np.fromiter(changed.values(), np.int64, len(changed))
         rows, served = waiting.rows.of(numbers)
-        samples = dict(zip(changed, stored.encode(rows, served), strict=True))
+        samples = stored.Samples(list(changed), rows, served)
         about = self._about(partition, waiting, worker)
         save = WaitingSave(about, samples, removed, since)
         try:
@@ -198,10 +201,15 @@ class Keeper:
                 return -1
             clocks = int(about["sample_time"]), int(about["label_time"])
             early, joined = _early(about["early"]), _ids(about["joined"])
+            ids, samples = list[str](), list[Int64]()
             async for page in self._store.scan(self.model, partition.partition):
-                known = set(waiting.elsewhere.find(list(page)))
-                ids = [one for one in page if one not in known]
-                waiting.elsewhere.add(ids, stored.times([page[one] for one in ids]))
+                ids += page
+                samples.append(stored.times(list(page.values())))
+            at = np.concatenate([np.zeros(0, dtype=np.int64), *samples])
+            if len(ids) != int(about["waiting"]):  # a page may repeat what another had
+                once = dict(zip(ids, at.tolist(), strict=True))
+                ids, at = list(once), np.fromiter(once.values(), np.int64, len(once))
+            waiting.elsewhere.add(ids, at)
             again = await self._store.about(self.model, partition.partition)
             if again.get("log_offset") != about["log_offset"] or len(waiting.elsewhere) != int(
                 about["waiting"]

@@ -17,6 +17,8 @@ FREE, WAITS, TAKEN = 0, 1, 2
 _ENTRIES = ("indices", "values", "scaled_by")
 _OF_A_ROW = ("numeric", "labels", "weights", "timestamps", "offsets", "codes")
 FIRST_ROOM = 1024
+A_ROW_BESIDE = 400
+"""Bytes of a row's id, and of the tables that lead from there to the row."""
 
 
 class KeptRows:
@@ -48,7 +50,7 @@ class KeptRows:
     def nbytes(self) -> int:
         """About what is held in memory."""
         a_row = sum(c.nbytes // max(1, len(c)) for n, c in self._columns.items() if n not in _ENTRIES)
-        return self._rows * (a_row + 200) + 14 * self._entries
+        return self._rows * (a_row + A_ROW_BESIDE) + 14 * self._entries
 
     def add(self, ids: Sequence[str], rows: Rows, served: Float64) -> Int64:
         """Keep n rows; returns their numbers (n,)."""

@@ -33,6 +33,8 @@ from streams.topic_reader import TopicReader
 
 POLL_SECONDS = 0.02
 AWAY_SECONDS = 1.0
+FULL_SECONDS = 10.0
+"""So long it is told again that memory is full."""
 
 
 @dataclass(slots=True)
@@ -104,7 +106,8 @@ class LateProcessor(Processor):
         self._decoded: dict[PartitionId, LabelBatch] = {}
         self._locks: dict[PartitionId, asyncio.Lock] = {}
         self._away_until = 0.0
-        self._told_full = self._told_away = False
+        self._full_since: float | None = None
+        self._told_away = False
 
     @property
     def fold(self) -> LateFold:
@@ -376,15 +379,20 @@ class LateProcessor(Processor):
 
     def _room(self) -> int:
         """See Processor; none while more waits in memory than may, because the store does not take it."""
-        full = self._keeper.bytes_here > 4 * MEMORY_BYTES
-        if full != self._told_full:
-            self._told_full = full
-            log = logger(model=self._keeper.model)
-            if full:
-                log.warning("too many samples wait in memory: reading stops until Redis takes them")
-            else:
-                log.info("Redis has taken samples that wait: reading goes on")
-        return 0 if full else super()._room()
+        here, now = self._keeper.bytes_here, time.monotonic()
+        if here > MEMORY_BYTES:
+            self._keeper.urgent.set()
+        if here <= 2 * MEMORY_BYTES:
+            self._full_since = None
+            return super()._room()
+        if self._full_since is None:
+            self._full_since = now
+        elif now - self._full_since > FULL_SECONDS:
+            self._full_since = now
+            logger(model=self._keeper.model).warning(
+                "too many samples wait in memory: nothing is read until Redis takes them"
+            )
+        return 0
 
     # What waits in the store alone
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import msgspec
@@ -10,6 +10,7 @@ import numpy as np
 
 from models.rows import Float64, Int64, Rows
 
+ENCODED = 1_000
 _NO_COLUMNS: list[float | None] = []
 
 
@@ -55,6 +56,41 @@ def encode(rows: Rows, served: Float64) -> list[bytes]:
         rows.codes.tolist(),
     )
     return _encoder.encode_lines(list(samples)).splitlines()
+
+
+class Samples(Mapping[str, bytes]):
+    """Id → sample as JSON, each encoded when it is asked for: all of them at once would take much memory."""
+
+    def __init__(self, ids: Sequence[str], rows: Rows, served: Float64) -> None:
+        self._ids, self._rows, self._served = ids, rows, served
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __getitem__(self, id_: str) -> bytes:
+        at = self._ids.index(id_)
+        return encode(self._rows.slice(at, at + 1), self._served[at : at + 1])[0]
+
+    def items(self) -> ItemsView[str, bytes]:
+        """In order, encoded a thousand at a time."""
+        return _Items(self)
+
+    def encoded(self) -> Iterator[tuple[str, bytes]]:
+        """See `items`."""
+        for start in range(0, len(self._ids), ENCODED):
+            these = slice(start, start + ENCODED)
+            rows = self._rows.slice(*these.indices(len(self._ids))[:2])
+            yield from zip(self._ids[these], encode(rows, self._served[these]), strict=True)
+
+
+class _Items(ItemsView[str, bytes]):
+    _mapping: Samples
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        return self._mapping.encoded()
 
 
 def decode(stored: Sequence[bytes], columns: int, outputs: int, codes: int) -> tuple[Rows, Float64]:

@@ -37,6 +37,9 @@ class Rules:
     empty: bool = False
 
 
+CONTRACT = Rules()
+
+
 class Record(NamedTuple):
     """A data record. `name` stands for worker and seq; `after` names the record that it was computed on."""
 
@@ -131,16 +134,16 @@ def false_word(desk: Desk, record: Record) -> str:
 def not_exact(desk: Desk, given: Given) -> str:
     """A sample or a label of which a desk has lost sight, in words; empty if there is none.
 
-    A label that is in time, and whose sample is there, has joined it, unless one of the two was let go (a second
-    label shares the fate of the first).
+    A label that is in time, and whose sample is there, has joined it, unless one of the two was let go. (A
+    second label shares the fate of the first.)
     """
     joined = [s for s, _ in desk.joined]
     if sorted([*desk.waiting, *joined, *desk.expired]) != list(range(desk.samples)):
         return "not each sample waits, or is learned once"
-    away = {given.labels[label][0] for label in desk.given_up}
+    let_go = {*desk.expired, *(given.labels[label][0] for label in desk.given_up)}
     for label in range(desk.labels):
         sample = given.labels[label][0]
-        if sample < desk.samples and given.in_time(sample, label):
-            if sample not in joined and sample not in desk.expired and sample not in away:
-                return f"label {label} is lost: sample {sample} waits for it"
+        there = sample < desk.samples and given.in_time(sample, label)
+        if there and sample not in joined and sample not in let_go:
+            return f"label {label} is lost: sample {sample} waits for it"
     return ""

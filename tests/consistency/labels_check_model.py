@@ -2,15 +2,14 @@
 
 Fewer steps than in the learning-log model stand for as much:
 
-- An append is in the log at once. What is in flight is what its worker has not read back, and it reads as late
-  as it likes: a worker that sleeps, or was replaced and does not know it, is one that does not read.
+- An append is in the log at once. What is in flight is what its worker has not read back, and it reads as
+  late as it likes: a worker that sleeps, or was replaced and does not know it, is one that does not read.
 - It reads to the log's end in one step. To read half of it is to have read before the other half was there.
-- So when it drops what is pending, its echoes are among what it has just read, and it seeks at once (rule 11).
-  Assigned once more, it does the same. The second worker owns the partition from the start: one that comes
-  later is one that has done nothing so far.
+- So when it drops what is pending, its echoes are among what it has just read, and it seeks at once (rule
+  11). Assigned once more, it does the same. The second worker owns the partition from the start: one that
+  comes later is one that has done nothing so far.
+- A record that does not count is ignored by all alike, so it is left out of the state.
 - An append that fails and a crash are one: what was in flight is lost, or arrives at any time, in any order.
-
-A state holds the log from its *base* on: the oldest record that some worker has not read.
 """
 
 from __future__ import annotations
@@ -20,7 +19,17 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tests.consistency import labels_check_worker as at
-from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, counts, false_word, fold, not_exact
+from tests.consistency.labels_check_fold import (
+    CONTRACT,
+    Desk,
+    Given,
+    Record,
+    Rules,
+    counts,
+    false_word,
+    fold,
+    not_exact,
+)
 from tests.consistency.labels_check_worker import Worker
 from tests.consistency.model_worker import put
 
@@ -28,22 +37,23 @@ Step = tuple[str, bool, "State"]
 
 
 class State(NamedTuple):
-    """Everything: `base` is the fold before `log`."""
+    """Everything: `end` is the fold of the whole log, `log` what counted and some worker has not read."""
 
-    base: Desk
+    end: Desk
     log: tuple[Record, ...]
     late: tuple[Record, ...]  # doubtful appends and repeats: each arrives at any time, or never
     workers: tuple[Worker, ...]
     doubts: int  # how often an append may still fail
     repeats: int  # how often a record may still arrive once more
+    wrong: str = ""  # of the record that arrived last
 
 
 @dataclass(frozen=True)
 class Bounds:
     """How large the model is."""
 
-    given: Given = Given()
-    rules: Rules = Rules()
+    given: Given
+    rules: Rules = CONTRACT
     owners: int = 2
     events: int = 2  # of a batch: what it reads, and what it lets go of its own accord
     pending: int = 3  # records of one worker in flight
@@ -72,19 +82,15 @@ class LabelModel:
 
     def wrong(self, state: State) -> str:
         """The first invariant that does not hold, in words; empty if all hold."""
-        desk = state.base
-        for record in state.log:
-            if counts(desk, record, self.rules):
-                if found := false_word(desk, record) or not_exact(fold(desk, record), self.given):
-                    return found
-                desk = fold(desk, record)
         for name, worker in enumerate(state.workers):
+            if worker.read == len(state.log) and worker.fold != state.end:
+                return f"W{name}: its fold is not that of the log"
             desk = worker.fold
             for record in worker.pending:
                 desk = fold(desk, record)
             if worker.view != desk:
                 return f"W{name}: what it believes is not the fold with pending on top"
-        return ""
+        return state.wrong
 
     def steps(self, state: State) -> Iterator[Step]:
         """Every step that is possible in `state`."""
@@ -96,11 +102,11 @@ class LabelModel:
             if len(worker.pending) < self.bounds.pending:
                 yield from self._appends(state, w)
             if worker.doubtful:
-                after = at.begin_again(worker, state.log, self.rules)
-                yield f"W{w} begins again: reads the log, and seeks", False, _with(state, w, after)
+                again = at.begin_again(worker, state.log, self.rules)
+                yield f"W{w} begins again: reads the log, and seeks", False, _with(state, w, again)
             elif worker.read < len(state.log):
-                after = at.read(worker, state.log, self.rules)
-                yield f"W{w} reads the log{_lost(worker, after)}", False, _with(state, w, after)
+                reader = at.read(worker, state.log, self.rules)
+                yield f"W{w} reads the log{_lost(worker, reader)}", False, _with(state, w, reader)
         for i, record in enumerate(state.late):
             after = self._landed(state, record)._replace(late=state.late[:i] + state.late[i + 1 :])
             yield f"{record} -- arrives late, and {self._said(state, record)}", True, after
@@ -123,31 +129,26 @@ class LabelModel:
                 yield f"{text}lost, or late", True, unheard._replace(doubts=state.doubts - 1)
 
     def _landed(self, state: State, record: Record) -> State:
-        """Arrived in the log; an ignored record is ignored by all alike, so it is left out of the state."""
-        end = self._fold(state.base, state.log)
-        return state._replace(log=(*state.log, record)) if counts(end, record, self.rules) else state
+        if not counts(state.end, record, self.rules):
+            return state
+        end = fold(state.end, record)
+        wrong = false_word(state.end, record) or not_exact(end, self.given)
+        return state._replace(end=end, log=(*state.log, record), wrong=wrong)
 
     def _said(self, state: State, record: Record) -> str:
-        """What becomes of a record that arrives now."""
-        return "counts" if counts(self._fold(state.base, state.log), record, self.rules) else "ignored"
-
-    def _fold(self, desk: Desk, records: tuple[Record, ...]) -> Desk:
-        for record in records:
-            desk = fold(desk, record) if counts(desk, record, self.rules) else desk
-        return desk
+        return "counts" if counts(state.end, record, self.rules) else "ignored"
 
     def _normal(self, state: State) -> State:
         """The one state that stands for all that behave as `state` does."""
         n = min(worker.read for worker in state.workers)
-        end = self._fold(state.base, state.log)
+        workers = [worker._replace(read=worker.read - n) if n else worker for worker in state.workers]
+        end = state.end
         late = [r for r in state.late if r.samples[0] >= end.samples and r.labels[0] >= end.labels]
-        workers = tuple(worker._replace(read=worker.read - n) for worker in state.workers)
         return _renamed(
             state._replace(
-                base=self._fold(state.base, state.log[:n]),
                 log=state.log[n:],
                 late=tuple(sorted(late)),
-                workers=tuple(sorted(workers)) if self.symmetric else workers,
+                workers=tuple(sorted(workers) if self.symmetric else workers),
             )
         )
 
@@ -162,7 +163,7 @@ def _with(state: State, w: int, worker: Worker) -> State:
 
 def _names(state: State) -> Iterator[int]:
     """All names of records in a state; some more than once."""
-    yield state.base.last
+    yield state.end.last
     for worker in state.workers:
         yield worker.fold.last
         yield worker.view.last
@@ -175,6 +176,8 @@ def _names(state: State) -> Iterator[int]:
 def _renamed(state: State) -> State:
     """Records are named in the order in which they occur: only whether names are equal matters."""
     new = {name: number for number, name in enumerate(dict.fromkeys(_names(state)))}
+    if all(name == number for name, number in new.items()):
+        return state
 
     def records(old: tuple[Record, ...]) -> tuple[Record, ...]:
         return tuple(r._replace(name=new[r.name], after=new[r.after]) for r in old)
@@ -183,10 +186,11 @@ def _renamed(state: State) -> State:
         return old._replace(last=new[old.last])
 
     return state._replace(
-        base=desk(state.base),
+        end=desk(state.end),
         log=records(state.log),
         late=records(state.late),
         workers=tuple(
-            w._replace(fold=desk(w.fold), view=desk(w.view), pending=records(w.pending)) for w in state.workers
+            w._replace(fold=desk(w.fold), view=desk(w.view), pending=records(w.pending))
+            for w in state.workers
         ),
     )

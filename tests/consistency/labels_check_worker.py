@@ -6,7 +6,7 @@ All functions are pure: a worker goes in, the worker afterwards comes out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, counts, fold, written
@@ -15,7 +15,7 @@ from tests.consistency.labels_check_fold import Desk, Given, Record, Rules, coun
 class Worker(NamedTuple):
     """`fold` is made of the log's records; `view` is what the worker believes, made of its own reading."""
 
-    read: int = 0  # records of the log, from the state's base on
+    read: int = 0  # records of the log of the state
     fold: Desk = Desk()
     view: Desk = Desk()
     pending: tuple[Record, ...] = ()  # appended, and not read back
@@ -46,7 +46,7 @@ def begin_again(worker: Worker, log: Sequence[Record], rules: Rules) -> Worker:
     return worker._replace(view=worker.fold)
 
 
-@lru_cache(maxsize=None)
+@cache
 def batches(desk: Desk, given: Given, size: int, empty: bool) -> tuple[Desk, ...]:
     """All that a batch of at most `size` events can make of a desk, whatever their order.
 
@@ -56,8 +56,8 @@ def batches(desk: Desk, given: Given, size: int, empty: bool) -> tuple[Desk, ...
     for _ in range(size):
         reached = {after for before in reached for after in _events(before, given)} - found
         found |= reached
-    read_nothing = {d for d in found if (d.samples, d.labels) == (desk.samples, desk.labels)}
-    return tuple(sorted(found - (read_nothing - {desk} if not empty else set()) - {desk}))
+    stood = (desk.samples, desk.labels)
+    return tuple(sorted(one for one in found - {desk} if empty or (one.samples, one.labels) != stood))
 
 
 def _events(desk: Desk, given: Given) -> Iterator[Desk]:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,11 @@ class Stream:
         return f"{self.name}.samples"
 
     @property
+    def labels(self) -> str:
+        """The topic of labels that come late; the model's table names it, where there is one."""
+        return f"{self.name}.labels"
+
+    @property
     def config(self) -> Path:
         return self.folder / f"{self.name}.toml"
 
@@ -74,12 +79,16 @@ class Stream:
         self, values: Sequence[bytes | None], key: Callable[[int], bytes | None] = lambda i: None
     ) -> None:
         """Sample i goes to partition i mod partitions."""
+        self.send((self.samples, i % self.partitions, key(i), value) for i, value in enumerate(values))
+
+    def send(self, records: Iterable[tuple[str, int, bytes | None, bytes | None]]) -> None:
+        """Produce records, each a topic, a partition, a key and a value, in order."""
         producer = KafkaProducer(
             bootstrap_servers=self.kafka, acks="all", linger_ms=20, max_request_size=8_000_000
         )
         try:
-            for i, value in enumerate(values):
-                producer.send(self.samples, value=value, key=key(i), partition=i % self.partitions)
+            for topic, partition, key, value in records:
+                producer.send(topic, value=value, key=key, partition=partition)
             producer.flush()
         finally:
             producer.close()

@@ -11,9 +11,11 @@ from streams.commands._columns import BadLine, Columns, Format, csv_value
 from streams.commands._messages import MessageReader
 
 
-def read(text: str | bytes, form: Format, **columns: str) -> list[tuple[int, bytes | None, Any]]:
+def read(
+    text: str | bytes, form: Format, labels: bool = False, **columns: str
+) -> list[tuple[int, bytes | None, Any]]:
     data = text.encode() if isinstance(text, str) else text
-    reader = MessageReader(Columns(**columns), "f")
+    reader = MessageReader(Columns(**columns), "f", labels)
     return [
         (n, key, json.loads(value)) for n, key, value in reader.read(data.splitlines(keepends=True), form)
     ]
@@ -99,6 +101,46 @@ def test_column_options_complete_an_object_with_features() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "form", "columns", "key"),
+    [
+        ('{"id": "a-\u00e4", "features": {}}', "jsonl", {}, "a-ä".encode()),
+        ('{"id": "a", "features": {}}', "jsonl", {"label": "y"}, b"a"),
+        ('{"uid": 7, "x": 1}', "jsonl", {"id": "uid"}, b"7"),
+        ('{"id": "a", "k": 1.50, "features": {}}', "jsonl", {"key": "k"}, b"1.50"),
+        ('{"id": "a", "k": null, "features": {}}', "jsonl", {"key": "k"}, None),
+        ('{"id": null, "features": {}}', "jsonl", {}, None),
+        ('{"id": 7, "features": {}}', "jsonl", {}, None),  # no valid id: the worker says so
+        ('{"x": 1}', "jsonl", {}, None),
+        ("uid,x\n007,1\n", "csv", {"id": "uid"}, b"007"),
+        ("uid,x\n,1\n", "csv", {"id": "uid"}, None),
+        ("uid,k\n007,1e3\n", "csv", {"id": "uid", "key": "k"}, b"1e3"),
+        ("uid,k\n007,\n", "csv", {"id": "uid", "key": "k"}, None),
+    ],
+)
+def test_the_key_is_the_id_where_no_column_is_named(
+    text: str, form: Format, columns: dict[str, str], key: bytes | None
+) -> None:
+    assert read(text, form, **columns)[0][1] == key
+
+
+def test_a_column_may_be_the_key_and_something_else() -> None:
+    assert read("i,y\n1,2\n", "csv", key="y", label="y") == [(2, b"2", {"label": 2, "features": {"i": 1}})]
+
+
+def test_labels_have_no_features() -> None:
+    own = {"id": "id", "label": "label"}
+    message = {"id": "a", "label": 1, "weight": 2, "timestamp": 3, "correction": True}
+    line = json.dumps({**message, "features": {"x": 1}, "n": 0})
+    assert read(line, "jsonl", labels=True, **own) == [(1, b"a", message)]
+    assert read("id,label,weight,n\n007,x,,4\n", "csv", labels=True, **own) == [
+        (2, b"007", {"id": "007", "label": "x"})
+    ]
+    assert read("who,late,when\n007,true,5\n", "csv", True, id="who", label="late", timestamp="when") == [
+        (2, b"007", {"id": "007", "label": True, "timestamp": 5})
+    ]
+
+
 def test_empty_lines_are_skipped_and_line_numbers_go_on() -> None:
     assert [n for n, _, _ in read('{"a":1}\n\n  \n{"a":2}', "jsonl")] == [1, 4]
 
@@ -126,6 +168,7 @@ def test_columns_that_look_like_a_sample_s_own_fields_are_noted() -> None:
         (b'a,b\n1,"2\n', "csv", {}, "f, line 2: not CSV"),
         (b"a,b\n1,\xff\n", "csv", {}, "f, line 2: not UTF-8 text"),
         (b"a,b\n1,2\n", "csv", {"label": "y"}, "f, line 1: no column 'y' in the header; there is a, b"),
+        (b"id,y\n1,2\n", "csv", {"id": "id", "label": "label"}, "f, line 1: no column 'label' in the header"),
     ],
 )
 def test_a_bad_line_is_told_with_its_number(

@@ -79,6 +79,19 @@ def test_a_sample_is_told_by_id_label_and_features() -> None:
     assert line.endswith("3:14 a label=true x=1.5 c=UA n=null")
 
 
+def test_a_label_is_told_by_its_sample_s_id() -> None:
+    line = record(b'{"id": "a", "label": 1, "correction": false}', b"a").as_line().plain
+    assert line.endswith("3:14 a a label=1")
+    line = record(
+        b'{"id": "a", "label": "x", "weight": 0.5, "timestamp": "2013-01-01T05:15:00Z", "correction": true}'
+    )
+    assert line.as_line().plain.endswith(
+        "3:14 a label=x weight=0.5 timestamp=2013-01-01T05:15:00Z correction"
+    )
+    long = record(b'{"id": "a", "label": "' + b"x" * 10_000 + b'"}').as_line().plain
+    assert len(long) < LONGEST_VALUE + 50
+
+
 def test_nothing_in_a_record_can_control_the_terminal() -> None:
     line = record(b"\x1b[2J\x07\n{", b"\x1b]0;x\x07").as_line().plain
     assert line.isprintable()

@@ -72,6 +72,19 @@ def test_refused_records_are_counted_by_reason() -> None:
     assert report.lines()[0].startswith("2 of 4 records refused: value: expected a JSON object")
 
 
+def test_samples_whose_labels_come_late_need_an_id_and_no_label() -> None:
+    late = ModelSpec(
+        task="regression", features=FeatureSpec(hash_bits=18, others="include"), late_labels=True
+    )
+    named, unnamed = sample(id="a", features={"a": 1}), sample(features={"a": 1})
+    assert describe(Ingest("m", late), [named] * 2).lines() == []
+    report = describe(Ingest("m", late), [named, unnamed, unnamed, b"x"])
+    assert report.lines()[1:] == ["2 of 3 samples have no id that a label could name"]
+    assert describe(Ingest("m", EVERY), [unnamed]).lines() == [
+        "none of 1 samples has a label: nothing is learned"
+    ]
+
+
 def test_a_stream_without_labels_is_pointed_out() -> None:
     report = describe(Ingest("m", EVERY), [sample(features={"a": 1})] * 3)
     assert report.labelled_share == 0.0
