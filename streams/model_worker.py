@@ -282,11 +282,16 @@ class ModelWorker:
 
     # Saving
 
-    async def save(self) -> None:
-        """Save the fold's state now, unless another worker has another one; raises StoreUnavailable."""
+    async def save(self, last: bool = False) -> None:
+        """Save the fold's state now, unless another worker has another one; raises StoreUnavailable.
+
+        `last`: all of it, also what would be saved a few seconds later.
+        """
         if not self._auditor.in_doubt:
             await self.checkpoints.save()
             if self._keeper is not None:
+                if last:
+                    self._keeper.urgent.set()
                 await self._keeper.save(self.worker)
                 await self.processor.wake()
 

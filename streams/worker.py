@@ -170,7 +170,7 @@ class Worker:
 
     async def _last_save(self, model: ModelWorker, reason: str) -> None:
         try:
-            await asyncio.wait_for(model.save(), timeout=SAVE_SECONDS)
+            await asyncio.wait_for(model.save(last=True), timeout=SAVE_SECONDS)
         except (StoreError, TimeoutError) as error:
             model.log.warning("the last checkpoint was not saved; the log has everything", reason=str(error))
         model.log.info(

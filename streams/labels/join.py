@@ -12,6 +12,7 @@ as the broker has labels that were not read, S says nothing about samples: the c
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -120,8 +121,7 @@ class Join:
 
     def _take(self, ids: list[str], numbers: Int64) -> Int64:
         """Waiting rows for this batch; returns their sources."""
-        for id_ in ids:
-            del self.waiting.index[id_]
+        deque(map(self.waiting.index.pop, ids), maxlen=0)
         self.change.taken.update(zip(ids, numbers.tolist(), strict=True))
         first = len(self.samples.ids) + self._taken_count
         self._taken.append(numbers)

@@ -9,6 +9,8 @@ it, and the fold knows the last.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,14 +29,19 @@ from streams.labels.view import LateView
 from streams.labels.waiting import Waiting
 from streams.learning_log import LogReader
 from streams.log_contract import next_records
-from streams.log_format import PartitionId, Undecodable
+from streams.log_format import LogRecord, PartitionId, Undecodable
 
 REMEMBERED = 20_000
 """Ids of joined samples of a model that are remembered, to tell a second label of theirs."""
 MEMORY_BYTES = 64 * 1024 * 1024
 """Encoded samples of a model that wait in memory, about; the others wait in the store alone."""
+MANY, SELDOM = 2_000, 5.0
+"""More changes than MANY are saved every SELDOM seconds: on a fast stream most samples wait for less."""
 REFRESH = 200
 """Log records after which a partition is saved although nothing changed in it: a start reads fewer."""
+
+Counted = tuple[dict[str, EarlyLabel], list[str], tuple[int, int]]
+"""Of a Waiting: early labels, joined ids, clocks."""
 
 _early = msgspec.json.Decoder(list[EarlyLabel]).decode
 _ids = msgspec.json.Decoder(list[str]).decode
@@ -56,6 +63,7 @@ class Keeper:
         self._topic_id = log_topic_id
         self._another_reader = another_reader
         self._since: dict[PartitionId, int] = {}
+        self._saved: dict[PartitionId, float] = {}
         self._lock = asyncio.Lock()
         self.urgent = asyncio.Event()
         """More waits in memory than is to stay there: it is time to save."""
@@ -72,16 +80,20 @@ class Keeper:
 
     # To the store
 
-    async def save(self, workers: str) -> None:
+    async def save(self, worker: str) -> None:
         """Save every partition that changed; then let go of what does not fit in memory."""
         async with self._lock:
+            urgent = self.urgent.is_set()
             self.urgent.clear()
             for partition, waiting in list(self._view.waiting.items()):
-                await self._save(partition, waiting, workers)
+                await self._save(partition, waiting, worker, urgent)
             self._shrink()
 
-    async def _save(self, partition: PartitionId, waiting: Waiting, worker: str) -> None:
-        since, at = self._since.get(partition), self._view.fold.log_offset
+    async def _save(self, partition: PartitionId, waiting: Waiting, worker: str, urgent: bool) -> None:
+        since, at, now = self._since.get(partition), self._view.fold.log_offset, time.monotonic()
+        many = len(waiting.changed) + len(waiting.removed) > MANY
+        if since is not None and many and not urgent and now < self._saved.get(partition, 0.0) + SELDOM:
+            return
         idle = not (waiting.changed or waiting.removed or waiting.touched)
         if since is not None and (at <= since or (idle and at < since + REFRESH)):
             return
@@ -89,52 +101,60 @@ class Keeper:
         if whole and len(waiting.elsewhere):
             self.lost.add(partition)
             return
-        changed, removed = waiting.begin_save(whole)
-        numbers = np.fromiter(changed.values(), np.int64, len(changed))
-        rows, served = waiting.rows.of(numbers)
-        samples = stored.Samples(list(changed), rows, served)
-        about = self._about(partition, waiting, worker)
-        save = WaitingSave(about, samples, removed, since)
+        fold = self._view.fold
+        standing = fold.standings[partition]
+        about = self._about(
+            waiting.counted,
+            log_offset=at,
+            after=standing.after,
+            next=fold.next[partition],
+            label_next=standing.label_next,
+            waiting=standing.waiting,
+            saved_by=worker,
+        )
+        self._saved[partition] = now
+        await self._write(partition, waiting, about)
+
+    async def _write(self, partition: PartitionId, waiting: Waiting, about: dict[str, str]) -> None:
+        """Save what changed since the last save, or all if there was none, as of a log offset."""
+        since = self._since.get(partition)
+        changed, removed = waiting.begin_save(whole=since is None)
+        rows, served = waiting.rows.of(np.fromiter(changed.values(), np.int64, len(changed)))
+        save = WaitingSave(about, stored.Samples(list(changed), rows, served), removed, since)
         try:
             answer = await self._store.save(self.model, partition.partition, save)
         except BaseException:
             waiting.save_failed(changed, removed)
             raise
         if answer == "saved":
-            self._since[partition] = at
+            self._since[partition] = int(about["log_offset"])
         else:
             waiting.save_failed(changed, removed)
             if answer == "full":
                 self._since.pop(partition, None)
 
-    def _about(self, partition: PartitionId, waiting: Waiting, worker: str) -> dict[str, str]:
-        fold = self._view.fold
-        standing = fold.standings[partition]
-        early, joined, clocks = waiting.counted
+    def _about(self, counted: Counted, **at: object) -> dict[str, str]:
+        early, joined, clocks = counted
         json = msgspec.json.encode
-        fields: dict[str, Any] = {
-            "log_offset": fold.log_offset,
+        fields: dict[str, object] = {
+            **at,
             "log_topic_id": self._topic_id,
-            "after": standing.after,
-            "next": fold.next[partition],
-            "label_next": standing.label_next,
             "sample_time": clocks[0],
             "label_time": clocks[1],
-            "waiting": standing.waiting,
             "early": json(list(early.values())).decode(),
             "joined": json(list(joined)).decode(),
-            "saved_by": worker,
         }
         return {name: str(value) for name, value in fields.items()}
 
     def _shrink(self) -> None:
         """Forget rows that the store has, those that wait for longest, until the others fit in memory."""
         for waiting in self._view.waiting.values():
-            share = MEMORY_BYTES // max(1, len(self._view.waiting))
-            while waiting.rows.nbytes > share:
-                let_go = waiting.let_go(max(1000, len(waiting.rows) // 8))
-                if not let_go:
-                    break
+            self._let_go(waiting, len(self._view.waiting))
+
+    def _let_go(self, waiting: Waiting, partitions: int) -> None:
+        share = MEMORY_BYTES // max(1, partitions)
+        while waiting.rows.nbytes > share and waiting.let_go(max(1000, len(waiting.rows) // 8)):
+            pass
 
     # From the store
 
@@ -245,9 +265,30 @@ class Keeper:
                         facts = Facts.of(record)
                         late = self._view.fold.decode_late(record)
                         waiting.apply(late, (facts.sample_time, facts.label_time))
+                        if waiting.rows.nbytes > 2 * MEMORY_BYTES:
+                            await self._spill(partition, waiting, record)
         finally:
             await reader.stop()
         return until
+
+    async def _spill(self, partition: PartitionId, waiting: Waiting, record: LogRecord) -> None:
+        """Give the store what waits behind a record that was just applied, so that it fits in memory.
+
+        A store that does not answer is asked again at the next record: memory grows meanwhile.
+        """
+        about = self._about(
+            waiting.counted,
+            log_offset=record.offset + 1,
+            after=named(record),
+            next=record.number("to"),
+            label_next=record.number("label_to"),
+            waiting=waiting.count,
+            saved_by=self._view.worker,
+        )
+        with contextlib.suppress(StoreUnavailable):
+            await self._write(partition, waiting, about)
+        if partition in self._since:
+            self._let_go(waiting, 1)
 
     async def _counted(
         self, reader: LogReader, partition: PartitionId, begin: int, until: int, last: str

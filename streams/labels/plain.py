@@ -84,7 +84,8 @@ def _known(waiting: Waiting, samples: Ingested, labels: LabelBatch) -> set[str]:
         odd |= _repeated(labels.ids)
     own = np.flatnonzero(~np.isnan(samples.rows.labels)).tolist()
     odd.update(samples.ids[i] for i in own)
-    odd.update(one for one, correction in zip(labels.ids, labels.corrections, strict=True) if correction)
+    if any(labels.corrections):
+        odd.update(one for one, correct in zip(labels.ids, labels.corrections, strict=True) if correct)
     return odd
 
 

@@ -129,6 +129,12 @@ class LateProcessor(Processor):
         await super().stop()
         await self._labels.stop()
 
+    async def wake(self) -> None:
+        """See Processor; partitions whose samples the store has lost are built again from the log."""
+        for partition in list(self._keeper.lost):
+            self._load_again(partition)
+        await super().wake()
+
     async def labels_folded(self, partition: PartitionId, offset: int) -> None:
         """Wait until the fold of a partition's labels has come to `offset`."""
 
@@ -423,11 +429,14 @@ class LateProcessor(Processor):
                 log = logger(model=self._keeper.model)
                 log.warning("labels wait for samples that are in Redis", reason=str(error))
             return False
+        self._load_again(partition)
+        return False
+
+    def _load_again(self, partition: PartitionId) -> None:
         if self._positions.pop(partition, None) is not None:
             self.view.drop(partition)
             self._appender.settle()
             self._recover(partition)
-        return False
 
     # One batch
 

@@ -22,7 +22,8 @@ def plain_log(stream: Stream) -> LateLog:
 
 def assert_every_label_joined_once(log: LateLog, made: Traffic, negative: bool = False) -> None:
     """Each sample that has a label in time was joined with it, exactly once; no other was."""
-    assert Counter(row.id for row in log.joined) == made.joins
+    joined = Counter(row.id for row in log.joined)
+    assert not (wrong := {id_ for id_ in joined | made.joins if joined[id_] != made.joins[id_]}), wrong
     for row in log.joined:
         if made.joins[row.id] == 1:
             assert (row.label, row.label_time, row.weight) == made.joined[row.id], row.id
@@ -33,7 +34,7 @@ def assert_every_label_joined_once(log: LateLog, made: Traffic, negative: bool =
     assert not (gone if negative else expired)
     assert all(row.label == 0.0 for row in log.learned if row.event == EXPIRED)
     for name in ("repeated", "unmatched", "corrections"):
-        assert log.counts[name] == made.counts[name], name
+        assert log.counts[name] == made.counts[name], (name, log.counts, made.counts)
     assert log.counts["dropped"] == 0
     for desk in log.desks.values():
         assert len(desk.waiting) == 1, "only the last sample of a partition waits"

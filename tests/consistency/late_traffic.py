@@ -20,6 +20,8 @@ SETTINGS = 'label_horizon = "60s"\nlabel_patience = "10s"'
 BEGIN = 1_700_000_000_000
 KINDS = ("in time", "at once", "early", "twice", "missing", "too late", "too early", "corrected", "corrected after",
          "own", "reused", "reused after", "weighted")  # fmt: skip
+LIVE = tuple(kind for kind in KINDS if kind not in ("reused", "reused after", "corrected after"))
+"""Those of which it does not matter how much later than an earlier message the broker has the next one."""
 Message = tuple[int, str, int, bytes]
 """Event time, topic (samples or labels), partition, value."""
 

@@ -22,7 +22,8 @@ from tests.consistency.late_audit import (
     plain_log,
     record_at,
 )
-from tests.consistency.late_traffic import BEGIN, HORIZON, PATIENCE, SETTINGS, Traffic, traffic
+from tests.consistency.late_reader import EXPIRED
+from tests.consistency.late_traffic import BEGIN, HORIZON, LIVE, PATIENCE, SETTINGS, Traffic, traffic
 from tests.integration.harness import Stream, opened, terminate
 
 TABLE = """
@@ -92,8 +93,7 @@ def test_each_label_in_time_joins_its_sample_exactly_once(make: Make, partitions
 
 
 def test_labels_that_come_while_the_worker_runs_are_joined_as_well(make: Make) -> None:
-    kinds = ("in time", "at once", "early", "twice", "missing", "too late", "too early", "own", "weighted")
-    stream, made = make(4), traffic(3_000, 4, kinds=kinds)
+    stream, made = make(4), traffic(3_000, 4, kinds=LIVE)
     worker = stream.worker()
     stream.wait(lambda: '"event": "assigned"' in stream.logs())
     for start in range(0, len(made.messages), 700):
@@ -311,7 +311,7 @@ def log_end(stream: Stream) -> int:
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "before a restart"])
 def test_in_a_redis_that_is_emptied_while_samples_wait_they_wait_again(make: Make, running: bool) -> None:
-    stream, made = make(2), traffic(3_000, 2)
+    stream, made = make(2), traffic(3_000, 2, kinds=LIVE)
     middle = len(made.messages) // 2
     send(stream, made, 0, middle)
     worker = stream.worker()
@@ -356,6 +356,59 @@ def test_a_worker_that_starts_finds_in_redis_what_waits(make: Make) -> None:
     send(stream, made, middle)
     stream.drain()
     audit(stream, made)
+
+
+# What is large
+
+
+def test_the_longest_ids_wait_and_are_joined_and_let_go_in_any_number(make: Make) -> None:
+    stream = make()
+    small = Small(stream)
+    long = [f"{i}-".ljust(4096, "x") for i in range(9_000)]
+    for i, id_ in enumerate(long):
+        small.sample(id_, i % 2)
+    for id_ in long[:1_500]:
+        small.label(id_, 10)
+    small.run()
+    assert (len(joined(stream)), waiting(stream)) == (1_500, 7_500)
+    for i in range(3):  # all the others are due at once
+        small.sample(f"last {i}", 3 * (HORIZON + PATIENCE) + i)
+        small.run()
+    log = plain_log(stream)
+    assert sorted(id_ for _, id_ in log.gone) == sorted(long[1_500:])
+    assert_redis_says_the_same(stream, log)
+
+
+def test_labels_of_a_megabyte_that_come_early_are_kept_and_joined_or_given_up(make: Make) -> None:
+    stream = make()
+    small = Small(stream)
+    for i in range(120):
+        small.label(f"s{i}", 10, other="x" * 300_000)
+    small.run()
+    for i in range(12):
+        small.sample(f"s{i}", 20)
+    small.run()
+    assert len(joined(stream)) == 12
+    small.sample("last", 11 + PATIENCE)
+    small.run()
+    assert [name for name, *_ in letters(stream)] == ["UnmatchedLabel"] * 108
+    assert_redis_says_the_same(stream, plain_log(stream))
+
+
+def test_any_number_of_large_samples_expires_at_once(make: Make) -> None:
+    stream = make(1, 'on_missing = "negative"')
+    stream.write_config(stream.table.replace('numeric = ["x"]', 'numeric = ["x", "v[1000]"]'))
+    small = Small(stream)
+    vector = [i / 7 for i in range(1_000)]
+    for i in range(5_000):
+        small.sample(f"s{i}", i % 2, features={"x": i % 5, "c": "c", "v": vector})
+    small.run()
+    for i in range(12):
+        small.sample(f"last {i}", 3 * (HORIZON + PATIENCE) + i)
+        small.run() if i in (0, 11) else None
+    log = plain_log(stream)
+    assert Counter(row.event for row in log.learned) == {EXPIRED: 5_000}
+    assert_redis_says_the_same(stream, log)
 
 
 # What the topics have to be
