@@ -11,10 +11,12 @@ import msgspec
 from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.report import Report
-from benchmarks.samples import FEATURES, LEARNING_RATE, create_topics
+from benchmarks.samples import FEATURES, LEARNING_RATE, create_topics, late
 from benchmarks.watch import BenchmarkError, last_line, run_pinned
 
 PEERS = ("ours", "naive", "expert")
+LATE = "late"
+"""Ours with the same samples, their labels on a topic of their own, 10,000 samples later."""
 GRADSTREAM = Path(sys.executable).with_name("gradstream")
 
 SETTINGS = """\
@@ -26,7 +28,7 @@ url = "{redis}"
 
 [models.{name}]
 samples = "{samples}"
-task = "binary"
+{labels}task = "binary"
 optimizer = {{ name = "adagrad", learning_rate = {rate} }}
 start = "earliest"
 
@@ -78,7 +80,8 @@ class Bench:
         Raises BenchmarkError unless exactly one prediction per sample stands on NAME.predictions afterwards.
         """
         report_path, log = self.directory / f"{name}.json", self.directory / f"{name}.log"
-        command = self._ours(samples, name) if peer == "ours" else self._module(peer, samples, count, name)
+        ours = peer in ("ours", LATE)
+        command = self._ours(peer, samples, name) if ours else self._module(peer, samples, count, name)
         watched = run_pinned(command, self.core, report_path, log, self.timeout)
         report = msgspec.json.decode(report_path.read_bytes(), type=Report)
         written = self._records(f"{name}.predictions")
@@ -95,14 +98,16 @@ class Bench:
         arguments = [self.kafka, samples, f"{name}.predictions", str(count)]
         return [sys.executable, "-m", f"benchmarks.{peer}", *arguments]
 
-    def _ours(self, samples: str, name: str) -> list[str]:
+    def _ours(self, peer: str, samples: str, name: str) -> list[str]:
         """The command of a worker, after the model's settings have been written and its topics created."""
         config = self.directory / f"{name}.toml"
+        samples, labels = late(samples) if peer == LATE else (samples, None)
         text = SETTINGS.format(
             kafka=self.kafka,
             redis=self.redis,
             name=name,
             samples=samples,
+            labels="" if labels is None else f'labels = "{labels}"\n',
             rate=LEARNING_RATE,
             features=msgspec.json.encode(FEATURES).decode(),
         )

@@ -14,6 +14,8 @@ from benchmarks.peers import Run
 
 TARGETS = {"naive": 30.0, "expert": 0.5}
 """At least so many times as fast as each peer gradstream has to be."""
+CEILINGS = {"late": 2.0}
+"""At most so many times as fast may it be with labels in the samples as with labels that come late."""
 
 
 class Spread(msgspec.Struct, frozen=True):
@@ -47,6 +49,7 @@ class Summary(msgspec.Struct):
     ratio: Spread | None = None
     """Rate of ours ÷ rate of this peer, repeat by repeat; None without ours and for ours."""
     target: float | None = None
+    ceiling: float | None = None
 
 
 def summarise(runs: Sequence[Run]) -> list[Summary]:
@@ -70,7 +73,7 @@ def summarise(runs: Sequence[Run]) -> list[Summary]:
         )
         if ours and peer != "ours":
             row.ratio = Spread.of([a.rate / b.rate for a, b in zip(ours, own, strict=True)])
-            row.target = TARGETS[peer]
+            row.target, row.ceiling = TARGETS.get(peer), CEILINGS.get(peer)
         rows.append(row)
     return rows
 
@@ -89,7 +92,7 @@ def table(rows: Sequence[Summary], title: str) -> Table:
             row.cpu_microseconds.text(2),
             row.peak_megabytes.text(0),
             row.ratio.text(2) if row.ratio else "",
-            f"≥ {row.target:g}" if row.target else "",
+            f"≥ {row.target:g}" if row.target else f"≤ {row.ceiling:g}" if row.ceiling else "",
         )
     return made
 

@@ -13,9 +13,9 @@ import click
 from rich.console import Console
 
 from benchmarks.machine import describe
-from benchmarks.peers import PEERS, Bench, Run
+from benchmarks.peers import LATE, PEERS, Bench, Run
 from benchmarks.results import Results, summarise, table
-from benchmarks.samples import create_topics, produce_samples
+from benchmarks.samples import create_topics, late, produce_late, produce_samples
 from benchmarks.watch import BenchmarkError
 from infra.local import LocalStack
 from models.errors import GradstreamError
@@ -27,6 +27,8 @@ WARM_UP_SAMPLES = 2_000
 NAIVE_SAMPLES = 20_000
 """What `naive` is given unless told otherwise: all would take a minute, at the same CPU time each."""
 
+CONTESTANTS = ("ours", LATE, *PEERS[1:])
+
 console = Console(stderr=True)
 
 
@@ -34,8 +36,8 @@ def parse_peers(_context: click.Context, _parameter: click.Parameter, value: str
     """Names separated by commas."""
     names = [name.strip() for name in value.split(",") if name.strip()]
     for name in names:
-        if name not in PEERS:
-            raise click.BadParameter(f"{name!r} is no peer, expected some of {', '.join(PEERS)}")
+        if name not in CONTESTANTS:
+            raise click.BadParameter(f"{name!r} is no peer, expected some of {', '.join(CONTESTANTS)}")
     if not names or len(set(names)) < len(names):
         raise click.BadParameter(f"{value!r}: expected at least one peer, each once")
     return names
@@ -80,9 +82,12 @@ def benchmark(samples: int, naive_samples: int, repeats: int, peers: list[str]) 
         if status.kafka is None or status.redis is None:
             raise BenchmarkError(f"the local stack in {folder} does not answer")
         machine = describe(status.redis)
-        create_topics(status.kafka, [TOPIC, WARM_UP_TOPIC])
+        create_topics(status.kafka, [TOPIC, WARM_UP_TOPIC, *late(TOPIC), *late(WARM_UP_TOPIC)])
         produce_samples(status.kafka, WARM_UP_TOPIC, WARM_UP_SAMPLES)
         size = produce_samples(status.kafka, TOPIC, samples)
+        if LATE in peers:
+            produce_late(status.kafka, WARM_UP_TOPIC, WARM_UP_SAMPLES)
+            produce_late(status.kafka, TOPIC, samples)
         console.print(f"{samples:,} samples of {size / samples:.0f} bytes are on {TOPIC}")
         runs = measure(Bench(status.kafka, status.redis, Path(folder), worker_core), peers, counts, repeats)
     settings: dict[str, object] = {
@@ -103,7 +108,7 @@ def benchmark(samples: int, naive_samples: int, repeats: int, peers: list[str]) 
     "--naive-samples", type=click.IntRange(min=1), default=NAIVE_SAMPLES, help="Of these, for naive."
 )
 @click.option("--repeats", type=click.IntRange(min=1), default=5, help="Measured runs of each peer.")
-@click.option("--peers", callback=parse_peers, default=",".join(PEERS), help="Who runs, in this order.")
+@click.option("--peers", callback=parse_peers, default=",".join(CONTESTANTS), help="Who runs, in this order.")
 @click.option("--quick", is_flag=True, help="A tenth of the samples, two repeats: a look, not a result.")
 def main(samples: int, naive_samples: int, repeats: int, peers: list[str], quick: bool) -> None:
     """Samples per second of one worker process on one core: gradstream and its peers."""

@@ -20,8 +20,8 @@ QUIET: dict[str, Any] = {"log_level": 3}
 """librdkafka tells errors alone: a broker that has just started makes it chat."""
 
 
-def encoded_samples(count: int, seed: int = 7) -> Iterator[bytes]:
-    """`count` samples as JSON, about 181 bytes each.
+def encoded_samples(count: int, seed: int = 7, label: bool = True) -> Iterator[bytes]:
+    """`count` samples as JSON, about 181 bytes each; without their labels where those come late.
 
     x_j ~ N(μ_j, s_j²) with means and scales of different sizes, so that standardising matters; the label
     is 1 with probability σ(θ·z + ε), z the standardised features, ε ~ N(0, ½²): no learner can be perfect.
@@ -38,7 +38,15 @@ def encoded_samples(count: int, seed: int = 7) -> Iterator[bytes]:
         labels = (rng.random(CHUNK) < 1.0 / (1.0 + np.exp(-score))).astype(int).tolist()
         x = np.round(mean + scale * z, 6).tolist()
         for i in range(min(CHUNK, count - start)):
-            yield encode({"features": dict(zip(FEATURES, x[i], strict=True)), "label": labels[i]})
+            own = {"label": labels[i]} if label else {}
+            yield encode({"features": dict(zip(FEATURES, x[i], strict=True)), **own})
+
+
+def encoded_labels(topic: str, count: int, seed: int = 7) -> Iterator[bytes]:
+    """The labels of the samples on the one partition of `topic`, which have no ids of their own."""
+    encode = msgspec.json.Encoder().encode
+    for i, value in enumerate(encoded_samples(count, seed)):
+        yield encode({"id": f"{topic}-0-{i}", "label": msgspec.json.decode(value)["label"]})
 
 
 def create_topics(bootstrap: str, names: list[str]) -> None:
@@ -49,9 +57,26 @@ def create_topics(bootstrap: str, names: list[str]) -> None:
         future.result(timeout=30)
 
 
-def produce_samples(bootstrap: str, topic: str, count: int, seed: int = 7) -> int:
-    """Write the stream to `topic`, acknowledged; returns its size in bytes (values alone)."""
-    producer = Producer(
+def late(topic: str) -> tuple[str, str]:
+    """The topics with the samples of `topic` without labels, and with their labels."""
+    return f"{topic}.unlabelled", f"{topic}.labels"
+
+
+def produce_late(bootstrap: str, topic: str, count: int, behind: int = 10_000) -> None:
+    """Write the stream of `topic` once more, each label `behind` samples after its own, acknowledged."""
+    samples, labels = late(topic)
+    producer, of_labels = _producer(bootstrap), encoded_labels(samples, count)
+    for i, value in enumerate(encoded_samples(count, label=False)):
+        producer.produce(samples, value, partition=0)
+        if i >= behind:
+            producer.produce(labels, next(of_labels), partition=0)
+    for value in of_labels:
+        producer.produce(labels, value, partition=0)
+    _flush(producer, bootstrap)
+
+
+def _producer(bootstrap: str) -> Producer:
+    return Producer(
         {
             "bootstrap.servers": bootstrap,
             "acks": "all",
@@ -61,10 +86,19 @@ def produce_samples(bootstrap: str, topic: str, count: int, seed: int = 7) -> in
             **QUIET,
         }
     )
+
+
+def _flush(producer: Producer, bootstrap: str) -> None:
+    if left := producer.flush(60):
+        raise TimeoutError(f"{left} records were not acknowledged by {bootstrap} within 60 s")
+
+
+def produce_samples(bootstrap: str, topic: str, count: int, seed: int = 7) -> int:
+    """Write the stream to `topic`, acknowledged; returns its size in bytes (values alone)."""
+    producer = _producer(bootstrap)
     total = 0
     for value in encoded_samples(count, seed):
         producer.produce(topic, value, partition=0)
         total += len(value)
-    if left := producer.flush(60):
-        raise TimeoutError(f"{left} of {count} samples were not acknowledged by {bootstrap} within 60 s")
+    _flush(producer, bootstrap)
     return total

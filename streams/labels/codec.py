@@ -14,6 +14,7 @@ import pyarrow as pa
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
 from streams.ingest_validator import MIN_TIMESTAMP
+from streams.labels.sizes import AN_ID, kept_size, text_bytes
 from streams.log_format import DataCodec, Undecodable, late_schema
 
 WAITS, JOINED, EXPIRED, OWN, AT_ONCE = 0, 1, 2, 3, 4
@@ -40,6 +41,11 @@ class EarlyLabel(msgspec.Struct, array_like=True, frozen=True):
     value: bytes
     headers: list[tuple[str, bytes]]
 
+    @property
+    def nbytes(self) -> int:
+        """About what it takes in the log."""
+        return text_bytes([self.id]) + kept_size(self.key, self.value, self.headers)
+
 
 class Part(msgspec.Struct):
     """What one batch changed besides its rows: `rows` of the record's are its own.
@@ -53,6 +59,12 @@ class Part(msgspec.Struct):
     given_up: list[str] = []
     gone: list[str] = []
 
+    @property
+    def nbytes(self) -> int:
+        """About what it takes in the log, without its rows."""
+        ids = [*self.given_up, *self.gone]
+        return text_bytes(ids) + AN_ID * len(ids) + sum(one.nbytes for one in self.early)
+
 
 @dataclass(slots=True)
 class LateRows:
@@ -64,6 +76,12 @@ class LateRows:
     events: Events
     label_times: Int64  # (n,) ms, of joined rows; 0 elsewhere
     parts: list[Part] = field(default_factory=list)
+
+    @property
+    def nbytes(self) -> int:
+        """About what they take in memory, and in the log."""
+        ids = text_bytes(self.ids) + AN_ID * len(self.ids)
+        return self.rows.nbytes + ids + sum(part.nbytes for part in self.parts)
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:

@@ -26,14 +26,19 @@ from streams.labels.codec import AT_ONCE, EXPIRED, JOINED, OWN, WAITS, EarlyLabe
 from streams.labels.fold import Facts
 from streams.labels.messages import LabelBatch
 from streams.labels.plain import Plain, Rules
+from streams.labels.sizes import id_sizes
 from streams.labels.steps import Steps
 from streams.labels.waiting import Change, Waiting
+from streams.log_format import MAX_DATA_BYTES
 from streams.records import DeadLetter, Record
 
 MOST_EARLY = 100_000
-"""Early labels that a partition keeps."""
+"""Early labels that a partition keeps; and so many bytes of them, about."""
+MOST_EARLY_BYTES = 32 * 1024 * 1024
 MOST_EXPIRED = 6_000
-"""Samples that count as negative in one batch."""
+"""Samples that count as negative in one batch; the others in the next ones."""
+MOST_LET_GO = 50_000
+"""Samples that are let go in one batch."""
 
 
 class Join:
@@ -47,8 +52,11 @@ class Join:
         record: Callable[[int], Record],
         labels: LabelBatch,
         labels_ended: bool,
+        largest: int = MAX_DATA_BYTES,
     ) -> None:
-        """`record`: finds the record of a sample by its offset, for a dead letter."""
+        """`record`: finds the record of a sample by its offset, for a dead letter; `largest`: bytes that the
+        samples and labels were chosen to fit in. What is let go besides takes half of that at most.
+        """
         self.waiting, self.rules = waiting, rules
         self.samples, self.labels = samples, labels
         self.dead_samples = list(samples.dead)
@@ -66,6 +74,8 @@ class Join:
         self._taken: list[Int64] = []
         self._taken_count = 0
         self._last = 2 * (len(samples.ids) + len(labels))
+        self._spare = largest // 2
+        self._let_go_any = False
         self._run()
 
     def _clocks(self) -> tuple[int, int]:
@@ -80,9 +90,7 @@ class Join:
         """Most ids come once and are joined without ado: all at a time. The others, one after the other."""
         samples, labels, waiting = self.samples, self.labels, self.waiting
         n = len(samples.ids)
-        order = merged(waiting.clocks, samples.rows.timestamps, labels.times)
-        ranks = np.empty(len(order), dtype=np.int64)
-        ranks[order] = np.arange(len(order))
+        ranks = np.concatenate(merged(waiting.clocks, samples.rows.timestamps, labels.times))
         plain = Plain.of(waiting, self.rules, samples, labels, ranks)
         self._join_plain(plain, ranks)
         alone = np.concatenate([np.flatnonzero(plain.odd_samples), n + np.flatnonzero(plain.odd_labels)])
@@ -214,12 +222,22 @@ class Join:
             self._waits[here] = False
             numbers = numbers[: MOST_EXPIRED - len(here)]
             ids = self.waiting.rows.ids_of(numbers)
+            fit = self._fit(self.waiting.rows.sizes(numbers) + id_sizes(ids))
+            ids, numbers = ids[:fit], numbers[:fit]
             self._count_negative(ids, self._take(ids, numbers))
             self.waiting.rows_taken(numbers)
             return
+        self._let_go_elsewhere(self.waiting.elsewhere.older(bound, MOST_LET_GO))
+        self._let_go(numbers[:MOST_LET_GO])
         self._let_go_here(here)
-        self._let_go(self.waiting.rows.ids_of(numbers), numbers)
-        self._let_go_elsewhere(self.waiting.elsewhere.older(bound, MOST_EXPIRED))
+
+    def _fit(self, sizes: Int64) -> int:
+        """So many of these fit into what there is to spare; one always, if it is the first."""
+        fit = int(np.searchsorted(np.cumsum(sizes), self._spare, side="right"))
+        fit = max(fit, min(1, len(sizes))) if not self._let_go_any else fit
+        self._let_go_any |= fit > 0
+        self._spare -= int(sizes[:fit].sum())
+        return fit
 
     def _count_negative(self, ids: list[str], source: Int64) -> None:
         places = np.arange(self._last, self._last + len(ids))
@@ -228,41 +246,52 @@ class Join:
 
     def _give_up(self) -> None:
         bound = self.change.clocks[0] - self.rules.patience
-        old = [one for one in self.waiting.early.values() if one.time < bound]
-        over = len(self.waiting.early) - len(old) - MOST_EARLY
-        if over > 0:
-            old = list(self.waiting.early.values())[: len(old) + over]
-        for early in old:
-            del self.waiting.early[early.id]
-            self._let_early_go(early.id)
-            self._refuse_early(early, UnmatchedLabel(self._unmatched(early.id)))
+        early = list(self.waiting.early.values())
+        old = [one for one in early if one.time < bound]
+        over = max(len(early) - MOST_EARLY, _over(early) if self.change.early else 0)
+        if over > len(old):
+            old = early[:over]
+        for one in old:
+            del self.waiting.early[one.id]
+            self._let_early_go(one.id)
+            self._refuse_early(one, UnmatchedLabel(self._unmatched(one.id)))
 
     def _hold_limit(self) -> None:
         """Above the limit the oldest go, so that memory and store stay bounded."""
         over = self.waiting.count + int(self._waits.sum()) - self.rules.limit
         if over <= 0:
             return
-        self.dropped = over
-        elsewhere = self.waiting.elsewhere.first(over)
-        self._let_go_elsewhere(elsewhere)
-        numbers = self.waiting.rows.first(over - len(elsewhere))
-        self._let_go(self.waiting.rows.ids_of(numbers), numbers)
-        self._let_go_here(np.flatnonzero(self._waits)[: over - len(elsewhere) - len(numbers)])
+        let_go = self._let_go_elsewhere(self.waiting.elsewhere.first(min(over, MOST_LET_GO)))
+        if let_go < over and not len(self.waiting.elsewhere):
+            let_go += self._let_go(self.waiting.rows.first(min(over - let_go, MOST_LET_GO)))
+        if let_go < over and not self.waiting.count:
+            let_go += self._let_go_here(np.flatnonzero(self._waits)[: over - let_go])
+        self.dropped = let_go
 
-    def _let_go(self, ids: list[str], numbers: Int64) -> None:
+    def _let_go(self, numbers: Int64) -> int:
+        """Rows in memory, the first that fit; returns how many."""
+        ids = self.waiting.rows.ids_of(numbers)
+        fit = self._fit(id_sizes(ids))
+        ids, numbers = ids[:fit], numbers[:fit]
         for id_, number in zip(ids, numbers.tolist(), strict=True):
             del self.waiting.index[id_]
             self.change.taken[id_] = number
         self.waiting.rows_taken(numbers)
         self.part.gone += ids
+        return fit
 
-    def _let_go_elsewhere(self, ids: list[str]) -> None:
-        self.change.gone |= self.waiting.elsewhere.discard(ids)
-        self.part.gone += ids
+    def _let_go_elsewhere(self, ids: list[str]) -> int:
+        fit = self._fit(id_sizes(ids))
+        self.change.gone |= self.waiting.elsewhere.discard(ids[:fit])
+        self.part.gone += ids[:fit]
+        return fit
 
-    def _let_go_here(self, positions: Int64) -> None:
-        self._waits[positions] = False
-        self.part.gone += _of(self.samples.ids, positions)
+    def _let_go_here(self, positions: Int64) -> int:
+        ids = _of(self.samples.ids, positions)
+        fit = self._fit(id_sizes(ids))
+        self._waits[positions[:fit]] = False
+        self.part.gone += ids[:fit]
+        return fit
 
     # Dead letters
 
@@ -358,18 +387,29 @@ class KeptRecord:
         return cls(early.offset, early.time, early.key, early.value, early.headers)
 
 
-def merged(clocks: tuple[int, int], samples: Int64, labels: Int64) -> Int64:
-    """Positions of n samples (0 …) and of labels (n …) in the order of their event times.
+def merged(clocks: tuple[int, int], samples: Int64, labels: Int64) -> tuple[Int64, Int64]:
+    """Ranks of n samples and of m labels in the order of their event times.
 
     Each topic keeps its own order: a record counts as not earlier than what stands before it. At the same
     time, samples come first.
     """
-    keys = [
-        np.maximum(np.maximum.accumulate(times), clock) if len(times) else times
-        for clock, times in zip(clocks, (samples, labels), strict=True)
-    ]
-    return np.argsort(np.concatenate(keys), kind="stable")
+    first, second = in_order(clocks[0], samples), in_order(clocks[1], labels)
+    return (
+        np.arange(len(first)) + np.searchsorted(second, first),
+        np.arange(len(second)) + np.searchsorted(first, second, side="right"),
+    )
+
+
+def in_order(clock: int, times: Int64) -> Int64:
+    """Event times (n,), each at least that of what stands before it, and the clock."""
+    return np.maximum(np.maximum.accumulate(times), clock) if len(times) else times
 
 
 def _of(texts: Sequence[str], positions: Int64) -> list[str]:
     return [texts[at] for at in positions.tolist()]
+
+
+def _over(early: Sequence[EarlyLabel]) -> int:
+    """How many of the first are to go so that the others are not more than MOST_EARLY_BYTES."""
+    sizes = np.fromiter((one.nbytes for one in early), np.int64, len(early))
+    return int(np.searchsorted(np.cumsum(sizes), int(sizes.sum()) - MOST_EARLY_BYTES))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -49,8 +49,16 @@ class KeptRows:
     @property
     def nbytes(self) -> int:
         """About what is held in memory."""
-        a_row = sum(c.nbytes // max(1, len(c)) for n, c in self._columns.items() if n not in _ENTRIES)
-        return self._rows * (a_row + A_ROW_BESIDE) + 14 * self._entries
+        return self._rows * (self._a_row + A_ROW_BESIDE) + 14 * self._entries
+
+    @property
+    def row_bytes(self) -> int:
+        """About what a row takes in the log."""
+        return self._a_row + 14 * self._entries // max(1, self._rows)
+
+    @property
+    def _a_row(self) -> int:
+        return sum(c.nbytes // max(1, len(c)) for n, c in self._columns.items() if n not in _ENTRIES)
 
     def add(self, ids: Sequence[str], rows: Rows, served: Float64) -> Int64:
         """Keep n rows; returns their numbers (n,)."""
@@ -86,6 +94,11 @@ class KeptRows:
         rows = Rows(indptr=indptr, **columns, **parts)
         return rows, self._columns["served"][at]
 
+    def sizes(self, numbers: Int64) -> Int64:
+        """About what each of these rows takes in the log (n,)."""
+        a_row = 8 * sum(self._columns[name][:1].size for name in ("numeric", "codes", "served"))
+        return np.asarray(80 + a_row + 16 * self._columns["length"][self._places(numbers)])
+
     def times(self, numbers: Int64) -> Int64:
         """Event times of these rows (n,)."""
         return np.asarray(self._columns["timestamps"][self._places(numbers)])
@@ -111,11 +124,11 @@ class KeptRows:
         times = self._columns["timestamps"][:n][self._columns["state"][:n] != FREE]
         return int(times.min()) if len(times) else None
 
-    def kept(self, without: set[int]) -> dict[str, int]:
+    def kept(self, without: Collection[range]) -> dict[str, int]:
         """Id → number of all rows that wait or are taken, without those numbers."""
         at = np.flatnonzero(self._columns["state"][: self._rows] != FREE).tolist()
         numbers = self._columns["number"].tolist()
-        return {self.ids[i]: numbers[i] for i in at if numbers[i] not in without}
+        return {self.ids[i]: numbers[i] for i in at if not any(numbers[i] in some for some in without)}
 
     def first(self, count: int) -> Int64:
         """Numbers of the first `count` that wait."""

@@ -21,10 +21,11 @@ from infra.store import StoreUnavailable
 from streams.ingest import Ingested
 from streams.labels.codec import NEVER
 from streams.labels.fold import LateFold
-from streams.labels.join import MOST_EXPIRED, Join
+from streams.labels.join import MOST_EXPIRED, Join, in_order
 from streams.labels.keeper import MEMORY_BYTES, Keeper
 from streams.labels.messages import LabelBatch, LabelIngest
 from streams.labels.plain import Rules
+from streams.labels.sizes import fitting
 from streams.labels.view import LateBatch, LateView
 from streams.log_format import PartitionId
 from streams.processor import CHUNK, LETTER_BYTES, PREDICTION_BYTES, Fetched, Processor
@@ -333,28 +334,20 @@ class LateProcessor(Processor):
         that very time, and those come first.
         """
         room, n = min(self._room(), CHUNK), len(samples.ids)
+        waiting, most = self.view.waiting[partition], self._appender.largest
         if labels is None:
-            return min(room, n), 0
+            return fitting(samples, None, np.ones(min(room, n), dtype=np.bool_), 0, most) if n else 0, 0
         if not len(labels):
             return 0, 0
-        waiting = self.view.waiting[partition]
-        keys = [
-            np.maximum(np.maximum.accumulate(times), clock) if len(times) else times
-            for clock, times in zip(waiting.clocks, (samples.rows.timestamps, labels.times), strict=True)
-        ]
+        keys = in_order(waiting.clocks[0], samples.rows.timestamps), in_order(waiting.clocks[1], labels.times)
         last = int(keys[0][-1]) if n else until
         here = int(np.searchsorted(keys[0], keys[1][-1], side="right"))
         there = len(labels) if last is None else int(np.searchsorted(keys[1], last))
-        order = np.argsort(np.concatenate([keys[0][:here], keys[1][:there]]), kind="stable")
-        room = self._by_size(waiting.row_bytes, samples, order < here, room)
-        taken = int((order[:room] < here).sum())
-        return taken, min(room, len(order)) - taken
-
-    def _by_size(self, row_bytes: int, samples: Ingested, is_sample: Any, room: int) -> int:
-        """So many of the next that their rows fit into a record of the log, about; one at least."""
-        a_sample = samples.rows.nbytes // max(1, len(samples.rows))
-        sizes = np.cumsum(np.where(is_sample, a_sample, row_bytes))
-        return max(1, min(room, int(np.searchsorted(sizes, self._appender.largest))))
+        is_sample = np.zeros(here + there, dtype=np.bool_)
+        is_sample[np.arange(here) + np.searchsorted(keys[1][:there], keys[0][:here])] = True
+        room = fitting(samples, labels, is_sample[:room], waiting.row_bytes, most)
+        taken = int(is_sample[:room].sum())
+        return taken, min(room, len(is_sample)) - taken
 
     def _cut(self, partition: PartitionId, labels: LabelBatch | None, count: int) -> LabelBatch:
         """The first labels; of a batch that has none, all of its range."""
@@ -416,7 +409,8 @@ class LateProcessor(Processor):
             s = max(waiting.clocks[0], int(samples.rows.timestamps.max(initial=NEVER)))
             clock = max(waiting.clocks[1], int(labels.times.max(initial=NEVER)))
             bound = (max(s, clock) if covered else clock) - rules.patience - rules.horizon
-            ids += waiting.elsewhere.older(bound, MOST_EXPIRED)
+            here = len(waiting.older(bound))  # what expires at once is bounded, and these go first
+            ids += waiting.elsewhere.older(bound, max(0, MOST_EXPIRED - here))
         if not ids:
             return True
         try:
@@ -447,7 +441,9 @@ class LateProcessor(Processor):
     def _step(self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool) -> None:
         """Join, predict, learn and send one batch; nothing else happens meanwhile."""
         waiting = self.view.waiting[partition]
-        join = Join(waiting, self._rules(), samples.ingested, samples.record, labels, covered)
+        join = Join(
+            waiting, self._rules(), samples.ingested, samples.record, labels, covered, self._appender.largest
+        )
         rows, served, origin = join.rows()
         learned = self.view.join(rows, served, origin)
         predicted, at = join.predicted()
@@ -472,7 +468,7 @@ class LateProcessor(Processor):
             late=late,
             facts=join.facts(),
             change=join.change,
-            size=512 + late.rows.nbytes + sum(map(len, late.ids)) + 16 * len(late.ids),
+            size=512 + late.nbytes,
         )
         self.view.push(batch)
         self._positions[partition].offset = samples.stop

@@ -7,6 +7,7 @@ top of it. A batch's `Change` takes rows without letting them go; `confirm` make
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -52,7 +53,7 @@ class Waiting:
         self._early: dict[str, EarlyLabel] = {}  # as of what counted
         self._clocks: tuple[int, int] = (NEVER, NEVER)
         self._oldest: int | None = None  # no row in memory is older
-        self._unconfirmed: set[int] = set()  # rows that pending batches added
+        self._unconfirmed: deque[range] = deque()  # rows that pending batches added
 
     @property
     def count(self) -> int:
@@ -61,8 +62,8 @@ class Waiting:
 
     @property
     def row_bytes(self) -> int:
-        """About what a sample takes in memory, and in the log."""
-        return self.rows.nbytes // max(1, len(self.rows))
+        """About what a sample takes in the log."""
+        return self.rows.row_bytes
 
     @property
     def nbytes(self) -> int:
@@ -102,7 +103,7 @@ class Waiting:
             self._oldest = min(self._oldest, int(rows.timestamps.min()))
         added = dict(zip(ids, numbers.tolist(), strict=True))
         self.index.update(added)
-        self._unconfirmed.update(added.values())
+        self._unconfirmed.append(range(int(numbers[0]), int(numbers[-1]) + 1) if len(numbers) else range(0))
         return added
 
     def take(self, taken: dict[str, int]) -> None:
@@ -123,7 +124,7 @@ class Waiting:
             for id_ in change.added:
                 self.index.pop(id_, None)
             self.rows.mark(_numbers(change.added), FREE)
-            self._unconfirmed.difference_update(change.added.values())
+            self._unconfirmed.pop()
             self.index.update(change.taken)
             self.rows.mark(_numbers(change.taken), FREE_TO_TAKE)
             self.elsewhere.add(list(change.gone), _numbers(change.gone))
@@ -136,10 +137,12 @@ class Waiting:
         self.rows.mark(_numbers(change.taken), FREE)
         # One that was never saved need not be removed; of what is saved, an older one of its id would be.
         changed = self.changed
-        self.removed.update([id_ for id_ in change.taken if changed.pop(id_, None) is None])
+        unsaved = changed.keys() & change.taken.keys()
+        self.removed.update(change.taken.keys() - unsaved if unsaved else change.taken)
+        deque(map(changed.pop, unsaved), maxlen=0)
         self.removed.update(change.gone)
         changed.update(change.added)
-        self._unconfirmed.difference_update(change.added.values())
+        self._unconfirmed.popleft()
         for id_ in change.early_gone:
             self._early.pop(id_, None)
         self._early.update(change.early)
@@ -180,9 +183,8 @@ class Waiting:
             for id_ in part.gone:
                 self._drop(id_, change)
             waits = np.flatnonzero(events == WAITS) + rows.start
-            if len(waits):
-                new = [late.ids[at] for at in waits.tolist()]
-                change.added = self.keep(new, late.rows.take(waits), late.served[waits])
+            new = [late.ids[at] for at in waits.tolist()]
+            change.added = self.keep(new, late.rows.take(waits), late.served[waits])
             change.early_gone += part.given_up
             change.early = {one.id: one for one in part.early}
             self.joined.add(change.joined)
@@ -201,7 +203,8 @@ class Waiting:
     def recall(self, ids: Sequence[str], rows: Rows, served: Float64) -> None:
         """Rows that waited in the store alone are in memory again, and still there."""
         self.elsewhere.discard(ids)
-        self._unconfirmed.difference_update(self.keep(ids, rows, served).values())
+        self.keep(ids, rows, served)
+        self._unconfirmed.pop()
 
     def let_go(self, count: int) -> int:
         """Forget up to `count` rows that the store has, the first ones; returns how many."""
@@ -210,7 +213,7 @@ class Waiting:
         stored = [
             i
             for i, (one, number) in enumerate(zip(ids, numbers.tolist(), strict=True))
-            if one not in self.changed and number not in self._unconfirmed
+            if one not in self.changed and not any(number in rows for rows in self._unconfirmed)
         ]
         if stored:
             numbers = numbers[stored]
