@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -31,7 +30,6 @@ def command(as_json: bool) -> None:
     findings = Findings()
     count = "1 model" if len(settings.models) == 1 else f"{len(settings.models)} models"
     findings.ok(f"settings: {invocation().config}, {count}")
-    _check_shared(settings, findings)
     live = _live_models(settings, findings) if check_redis(settings.redis, findings) else {}
     with findings.guarded():
         _check_kafka(settings, live, findings)
@@ -40,18 +38,6 @@ def command(as_json: bool) -> None:
     else:
         _show(console(), findings)
     click.get_current_context().exit(0 if findings.good else 1)
-
-
-def _check_shared(settings: Settings, findings: Findings) -> None:
-    """Models on one samples topic need a worker each."""
-    readers = Counter(model.samples for model in settings.models.values())
-    for topic, count in readers.items():
-        if count > 1:
-            names = [model.name for model in settings.models.values() if model.samples == topic]
-            findings.warn(
-                f"topic {topic} is read by {', '.join(names)}: run a worker for each of them "
-                f"(gradstream worker --model {names[0]}, …)"
-            )
 
 
 def _live_models(settings: Settings, findings: Findings) -> dict[str, LiveModel]:

@@ -29,7 +29,7 @@ FEWEST_FLIGHTS = 1_000
     help="Folder of the servers.  [default: a temporary one; with --keep ./.gradstream/local]",
 )
 def command(keep: bool, limit: int, directory: Path | None) -> None:
-    """Predict whether 336,776 flights arrive late, and learn from each, on a real Kafka and a real Redis."""
+    """Predict at departure whether flights arrive late, learn when they land, on a real Kafka and Redis."""
     from streams.demo.run import demo
 
     demo(directory, keep, limit)
