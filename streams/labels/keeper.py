@@ -75,8 +75,8 @@ class Keeper:
 
     @property
     def bytes_here(self) -> int:
-        """About what waits in memory."""
-        return sum(waiting.nbytes for waiting in self._view.waiting.values())
+        """About what waits in memory, without what is known of the samples that wait in the store alone."""
+        return sum(waiting.rows.nbytes for waiting in self._view.waiting.values())
 
     # To the store
 

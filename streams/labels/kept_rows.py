@@ -17,6 +17,7 @@ FREE, WAITS, TAKEN = 0, 1, 2
 _ENTRIES = ("indices", "values", "scaled_by")
 _OF_A_ROW = ("numeric", "labels", "weights", "timestamps", "offsets", "codes")
 FIRST_ROOM = 1024
+MUCH = 2 * 1024 * 1024
 A_ROW_BESIDE = 400
 """Bytes of a row's id, and of the tables that lead from there to the row."""
 
@@ -141,7 +142,7 @@ class KeptRows:
         self._columns["state"][self._places(numbers)] = state
         if state == FREE:
             self._free += len(numbers)
-            if self._free > max(self._rows // 2, FIRST_ROOM):
+            if self._free > self._rows // 2 and (self._free > FIRST_ROOM or self.nbytes > MUCH):
                 self._compact()
 
     def _places(self, numbers: Int64) -> Int64:

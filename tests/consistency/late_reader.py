@@ -78,10 +78,13 @@ class LateLog:
     def read(self, offset: int, kind: str, headers: Mapping[str, str], value: bytes | None) -> None:
         """Read one record: it counts from where its partition stands, behind the one that it names."""
         self.end = offset + 1
+        if kind == "genesis":
+            self.ignored += offset > 0
         if kind in ("genesis", "resume"):
             return
         partition = int(headers["partition"])
         if kind == "open":
+            self.ignored += partition in self.desks
             self.desks.setdefault(partition, Desk(int(headers["next"]), int(headers["label_next"])))
             return
         desk = self.desks[partition]
@@ -158,7 +161,10 @@ class LateLog:
             "early": self.kept_early,
             **{name: self.counts[name] for name in ("dropped", "repeated", "unmatched", "corrections")},
             "waiting": sum(len(desk.waiting) for desk in self.desks.values()),
-            "delays": {"count": len(delays), "mean_seconds": sum(delays) / len(delays) / 1000 if delays else None},
+            "delays": {
+                "count": len(delays),
+                "mean_seconds": sum(delays) / len(delays) / 1000 if delays else None,
+            },
         }
 
     def log_loss(self) -> float:

@@ -67,14 +67,18 @@ class Traffic:
         return (message for message in self.messages if message[1] == topic)
 
 
-def traffic(n: int, partitions: int, seed: int = 1, kinds: Sequence[str] = KINDS, prefix: str = "s") -> Traffic:
+def traffic(
+    n: int, partitions: int, seed: int = 1, kinds: Sequence[str] = KINDS, prefix: str = "s"
+) -> Traffic:
     """n ids, one every 20 ms of event time, of these kinds in turn; in the end the last samples alone wait."""
     dice, made = random.Random(seed), Traffic(partitions)
     for i in range(n):
         _one(made, dice, f"{prefix}{i}", BEGIN + 20 * i, kinds[i % len(kinds)])
     end = BEGIN + 20 * n + 2 * (HORIZON + PATIENCE) + 60_000
     for partition in range(partitions):
-        last = next(f"{prefix}end-{k}" for k in range(10_000) if made.partition(f"{prefix}end-{k}") == partition)
+        last = next(
+            f"{prefix}end-{k}" for k in range(10_000) if made.partition(f"{prefix}end-{k}") == partition
+        )
         made.sample(last, end)
     made.messages.sort(key=lambda message: message[0])  # in one topic, records of one time stay in order
     return made
@@ -121,7 +125,9 @@ def _without(made: Traffic, dice: random.Random, id_: str, time: int, kind: str)
         return
     made.expired.add(id_)
     if kind != "missing":
-        wrong = HORIZON + dice.randint(1, 20_000) if kind == "too late" else -PATIENCE - dice.randint(1, 20_000)
+        wrong = (
+            HORIZON + dice.randint(1, 20_000) if kind == "too late" else -PATIENCE - dice.randint(1, 20_000)
+        )
         made.label(id_, time + wrong, 1)
         made.counts["unmatched"] += 1
         if kind == "too late" and dice.random() < 0.3:

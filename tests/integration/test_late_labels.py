@@ -410,8 +410,8 @@ def let_all_go(small: Small) -> LateLog:
     worker = stream.worker()
     for i in range(100):
         small.sample(f"last {i}", 3 * (HORIZON + PATIENCE))
-        stream.send(small.records[-1:])
         end = log_end(stream)
+        stream.send(small.records[-1:])
         stream.wait(lambda end=end: log_end(stream) > end)
         if len(plain_log(stream).desks[0].waiting) <= i + 1:
             break
