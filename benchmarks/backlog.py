@@ -60,18 +60,18 @@ class Drained(msgspec.Struct):
         return self.memory[WARM_SECONDS:] or self.memory
 
 
-def values(records: int, invalid: bool) -> Iterator[bytes]:
+def values(records: int, invalid: bool, label: bool = True) -> Iterator[bytes]:
     """The records' values."""
     if invalid:
         yield from repeat(INVALID, records)
         return
-    known = list(encoded_samples(min(records, REPEATED)))
+    known = list(encoded_samples(min(records, REPEATED), label=label))
     for i in range(records):
         yield known[i % len(known)]
 
 
-def fill(kafka: str, topic: str, records: int, invalid: bool) -> int:
-    """Put the backlog on the topic; its size in bytes. Raises BenchmarkError."""
+def fill(kafka: str, topic: str, records: int, invalid: bool, label: bool = True) -> int:
+    """Put the backlog on the topic, with or without labels; its size in bytes. Raises BenchmarkError."""
     producer = Producer(
         {
             "bootstrap.servers": kafka,
@@ -82,7 +82,7 @@ def fill(kafka: str, topic: str, records: int, invalid: bool) -> int:
         }
     )
     size = 0
-    for i, value in enumerate(values(records, invalid)):
+    for i, value in enumerate(values(records, invalid, label)):
         while True:
             try:
                 producer.produce(topic, value, partition=0)
@@ -130,7 +130,7 @@ def measure(records: int, invalid: bool) -> tuple[Drained, int]:
         samples, features = f"{name}.samples", msgspec.json.encode(FEATURES).decode()
         config = Path(folder) / f"{name}.toml"
         text = SETTINGS.format(
-            kafka=k, redis=r, name=name, samples=samples, rate=LEARNING_RATE, features=features
+            kafka=k, redis=r, name=name, samples=samples, labels="", rate=LEARNING_RATE, features=features
         )
         create_model(config, text, partitions=1)
         begun = time.monotonic()

@@ -56,7 +56,7 @@ def command(model: str, plot: Path | None, as_json: bool, **given: Any) -> None:
     if as_json:
         print_json({**document, "curve": [point.document() for point in curve]})
     else:
-        _show(document)
+        _show(document, model_settings(settings, model).labels)
 
 
 def _run(
@@ -111,7 +111,7 @@ def _document(spec: ModelSpec, evaluation: Evaluation, counts: Counts, seconds: 
 COUNTS = ("samples", "labelled", "samples_learned", "dead_letters", "refused", "skipped")
 
 
-def _show(document: dict[str, Any]) -> None:
+def _show(document: dict[str, Any], labels: str | None) -> None:
     from rich.table import Table
 
     from streams.commands._common import console, metrics_table
@@ -127,12 +127,13 @@ def _show(document: dict[str, Any]) -> None:
     out.print(metrics_table(document["metrics"]))
     rate = document["records"] / max(document["seconds"], 1e-9)
     out.print(f"\n{document['records']:,} records in {document['seconds']:,.1f} s ({rate:,.0f} records/s)")
-    _warnings(out, document)
+    _warnings(out, document, labels)
 
 
-def _warnings(out: Console, document: dict[str, Any]) -> None:
+def _warnings(out: Console, document: dict[str, Any], labels: str | None) -> None:
     if not document["labelled"] and document["samples"]:
-        out.print("! no sample has a label: nothing was learned", style="yellow")
+        why = f"; the labels on {labels} are not joined here: give samples that have them" if labels else ""
+        out.print(f"! no sample has a label: nothing was learned{why}", style="yellow")
     if document["halted"]:
         out.print(
             "! learning has halted: too many updates in a row were refused (not finite, or exploding); "

@@ -117,8 +117,10 @@ def _hold(settings: Settings, model: ModelSettings, asked: Asked) -> tuple[Held,
     note_untimed(spec, counts)
     if not held.samples:
         letters = "".join(f"; {at}: {reason}" for at, reason in counts.first_letters[:1])
+        late = "" if model.labels is None else f"; those on {model.labels} are not joined here"
         raise NotTunable(
-            f"{recording.name}: none of its {counts.records:,} records is a sample with a label{letters}"
+            f"{recording.name}: none of its {counts.records:,} records is a sample with a label"
+            f"{late}{letters}"
         )
     return held, counts, recording.name
 

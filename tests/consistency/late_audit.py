@@ -1,4 +1,4 @@
-"""What late-label traffic must have become, against the learning log as a plain reader tells it, and Redis."""
+"""What late-label traffic must have become, against the learning log as a plain reader has it, and Redis."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What the learning log of a late-label model says to its plainest reader: no code is shared with the product.
+"""What the learning log of a late-label model says to its plainest reader.
 
-Headers, Arrow columns and `parts` are read as docs/learning-log.md describes them. Whatever a record says that
-cannot be true of what came before it is noted as a problem.
+No code is shared with the product: headers, Arrow columns and `parts` are read as docs/learning-log.md
+describes them. Whatever a record says that cannot be true of what came before it is noted as a problem.
 """
 
 from __future__ import annotations

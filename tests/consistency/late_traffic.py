@@ -18,8 +18,10 @@ HORIZON, PATIENCE = 60_000, 10_000
 """Milliseconds."""
 SETTINGS = 'label_horizon = "60s"\nlabel_patience = "10s"'
 BEGIN = 1_700_000_000_000
-KINDS = ("in time", "at once", "early", "twice", "missing", "too late", "too early", "corrected", "corrected after",
-         "own", "reused", "reused after", "weighted")  # fmt: skip
+KINDS = (
+    "in time", "at once", "early", "twice", "missing", "too late", "too early", "corrected",
+    "corrected after", "own", "reused", "reused after", "weighted",
+)  # fmt: skip
 LIVE = tuple(kind for kind in KINDS if kind not in ("reused", "reused after", "corrected after"))
 """Those of which it does not matter how much later than an earlier message the broker has the next one."""
 Message = tuple[int, str, int, bytes]
@@ -70,7 +72,7 @@ class Traffic:
 def traffic(
     n: int, partitions: int, seed: int = 1, kinds: Sequence[str] = KINDS, prefix: str = "s"
 ) -> Traffic:
-    """n ids, one every 20 ms of event time, of these kinds in turn; in the end the last samples alone wait."""
+    """n ids, one every 20 ms of event time, of these kinds in turn; in the end only the last samples wait."""
     dice, made = random.Random(seed), Traffic(partitions)
     for i in range(n):
         _one(made, dice, f"{prefix}{i}", BEGIN + 20 * i, kinds[i % len(kinds)])

@@ -204,10 +204,16 @@ def test_the_store_tells_how_much_room_there_is(run: Run) -> None:
 # Redis alone: a save in several calls
 
 
+Disturbance = Callable[[RedisWaitingStore, str, list[str]], Coroutine[Any, Any, None]]
+"""Is given the store, the model and the answers to all saves so far."""
+
+
 class Interrupted(RedisWaitingStore):
     """Something happens before one of the calls of a long save."""
 
-    def __init__(self, store: RedisStore, before: str, what: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def __init__(
+        self, store: RedisStore, before: str, what: Callable[[], Coroutine[Any, Any, object]]
+    ) -> None:
         super().__init__(store)
         self._before, self._what = before, what
 
@@ -219,10 +225,8 @@ class Interrupted(RedisWaitingStore):
 
 
 def interrupted(
-    servers: Any, before: str, body: Callable[[RedisWaitingStore, str, list[str]], Coroutine[Any, Any, object]],
-    after: Callable[[RedisWaitingStore, str, list[str]], Coroutine[Any, Any, None]],
-    since: int | None = None,
-) -> None:  # fmt: skip
+    servers: Any, before: str, body: Disturbance, after: Disturbance, since: int | None = None
+) -> None:
     """A store stands at 5; a long save of 9 is disturbed by `body`; `after` looks, and is told the answer."""
 
     async def main(store: RedisWaitingStore, model: str) -> None:
@@ -319,8 +323,8 @@ def test_a_redis_that_does_not_answer_is_one_line() -> None:
         redis = RedisStore("redis://:hush@127.0.0.1:1/0", timeout=1)
         store = RedisWaitingStore(redis)
         asked = (
-            store.about("m", 0), store.save("m", 0, save(1)), store.samples("m", 0, ["a"]), all_of(store, "m"),
-            store.memory(),
+            store.about("m", 0), store.save("m", 0, save(1)), store.samples("m", 0, ["a"]),
+            all_of(store, "m"), store.memory(),
         )  # fmt: skip
         for question in asked:
             with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1:1") as error:

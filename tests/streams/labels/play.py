@@ -1,4 +1,4 @@
-"""Worlds and moves for Hypothesis: what may be sent, what may happen, and how a play is ended and looked at."""
+"""Worlds and moves for Hypothesis: what may be sent, what may happen, how a play ends, what then holds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ sizes = st.integers(0, 6)
 moves = st.lists(
     st.tuples(
         st.integers(0, 1),
-        st.sampled_from(["process"] * 5 + ["send"] * 2 + ["read"] * 2 + ["stand", "round", "round", "shrink", "odd"]),
+        st.sampled_from(
+            ["process"] * 5 + ["send"] * 2 + ["read"] * 2 + ["stand", "round", "round", "shrink", "odd"]
+        ),
         st.tuples(sizes, sizes, st.booleans()),
     ),
     max_size=60,
@@ -34,17 +36,24 @@ def fair_worlds(draw: st.DrawFn) -> World:
     An id whose first label is out of time has none in time behind it: which of them comes before the sample
     would decide.
     """
-    rules = Rules(draw(st.sampled_from([30, 100])), draw(st.sampled_from([1, 7, 25])), draw(st.booleans()), 1000)
+    rules = Rules(
+        draw(st.sampled_from([30, 100])), draw(st.sampled_from([1, 7, 25])), draw(st.booleans()), 1000
+    )
     times = sorted(draw(st.lists(st.integers(0, 250), max_size=14)))
     owns = st.sampled_from([None] * 6 + [0, 1])
-    samples = [Sample(f"s{i}", time, draw(owns), draw(st.sampled_from([1.0, 0.0, 2.5]))) for i, time in enumerate(times)]
-    sent = draw(st.lists(st.tuples(st.integers(-2, 13), st.integers(-rules.patience - 3, rules.horizon + 3),
-                                   st.integers(0, rules.patience), st.integers(0, 1)), max_size=24))  # fmt: skip
+    samples = [
+        Sample(f"s{i}", time, draw(owns), draw(st.sampled_from([1.0, 0.0, 2.5])))
+        for i, time in enumerate(times)
+    ]
+    delays, jitters = st.integers(-rules.patience - 3, rules.horizon + 3), st.integers(0, rules.patience)
+    sent = draw(st.lists(st.tuples(st.integers(-2, 13), delays, jitters, st.integers(0, 1)), max_size=24))
     arrivals = []
-    for i, delay, jitter, label in sent:
+    for i, delay, jitter, value in sent:
         known = 0 <= i < len(samples)
         time = (samples[i].time if known else 60) + delay
-        arrivals.append((time + jitter, Label(f"s{i}" if known else f"nobody{i}", time, label, 1.0 + jitter % 2)))
+        arrivals.append(
+            (time + jitter, Label(f"s{i}" if known else f"nobody{i}", time, value, 1.0 + jitter % 2))
+        )
     labels = [label for _, label in sorted(arrivals, key=lambda one: one[0])]
     first: dict[str, bool] = {}
     kept = []
@@ -79,7 +88,9 @@ def wild_worlds(draw: st.DrawFn, limits: Sequence[int] = (1000,)) -> World:
     weights = st.sampled_from([1.0, 0.0, 2.5])
     owns = st.sampled_from([None] * 5 + [0, 1])
     samples = draw(st.lists(st.builds(Sample, ids, times, owns, weights), max_size=16))
-    labels = draw(st.lists(st.builds(Label, ids, times, st.integers(0, 1), weights, st.booleans()), max_size=24))
+    labels = draw(
+        st.lists(st.builds(Label, ids, times, st.integers(0, 1), weights, st.booleans()), max_size=24)
+    )
     return World(samples, labels, rules)
 
 
@@ -172,4 +183,15 @@ def always(world: World, worker: Worker, samples: int, labels: int) -> bool:
     return True
 
 
-__all__ = ["Cut", "always", "assert_alike", "fair", "fair_worlds", "finish", "moves", "perform", "plain_log", "wild_worlds"]
+__all__ = [
+    "Cut",
+    "always",
+    "assert_alike",
+    "fair",
+    "fair_worlds",
+    "finish",
+    "moves",
+    "perform",
+    "plain_log",
+    "wild_worlds",
+]

@@ -129,7 +129,14 @@ class Fates:
     def label_fates(self) -> list[int]:
         """All labels that were read, each as often as it met with a fate."""
         joined = [label for _, label in self.joined]
-        ended = (self.late, self.unmatched, self.repeated, self.corrections, self.replaced, self.early.values())
+        ended = (
+            self.late,
+            self.unmatched,
+            self.repeated,
+            self.corrections,
+            self.replaced,
+            self.early.values(),
+        )
         return sorted([*joined, *(at for one in ended for at in one)])
 
     @property

@@ -12,7 +12,8 @@ from streams.labels.elsewhere import MOST_RUNS, Elsewhere
 
 some_ids = st.lists(st.sampled_from(["", *(f"i{i}" for i in range(20)), "ä", "日本", "a\nb"]), max_size=8)
 moves = st.lists(
-    st.tuples(st.sampled_from(["add", "add", "discard", "clear"]), some_ids, st.integers(-20, 20)), max_size=60
+    st.tuples(st.sampled_from(["add", "add", "discard", "clear"]), some_ids, st.integers(-20, 20)),
+    max_size=60,
 )
 
 

@@ -1,4 +1,4 @@
-"""Which label joins which sample: decided by event times, whatever the cuts into batches, faults and zombies."""
+"""Which label joins which sample: event times decide, whatever the cuts into batches, faults and zombies."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections import Counter
 
 from hypothesis import given, settings
 
+from streams.labels.plain import Rules
 from tests.consistency.late_reader import EXPIRED, OWN
 from tests.streams.labels import play
 from tests.streams.labels.reference import Fates, joins
-from streams.labels.plain import Rules
 from tests.streams.labels.world import Label, P, Sample, Worker, World
 
 
@@ -33,7 +33,9 @@ def test_a_sample_joins_its_first_label_in_time_however_both_topics_are_cut_and_
     # Every sample and every label has exactly one fate.
     (desk,) = log.desks.values()
     learned = [row.id for row in log.learned]
-    assert sorted([*learned, *(id_ for _, id_ in log.gone), *desk.waiting]) == sorted(s.id for s in world.samples)
+    assert sorted([*learned, *(id_ for _, id_ in log.gone), *desk.waiting]) == sorted(
+        s.id for s in world.samples
+    )
     fates = len(found) + len(desk.early) + log.counts["repeated"] + log.counts["unmatched"]
     assert fates == len(world.labels)
 

@@ -66,7 +66,9 @@ class Plain:
 
 
 steps = st.lists(
-    st.tuples(st.sampled_from(["add", "add", "take", "give back", "free"]), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(["add", "add", "take", "give back", "free"]), st.integers(0, 9), st.integers(0, 9)
+    ),
     max_size=40,
 )
 
@@ -83,7 +85,11 @@ def test_every_number_gives_its_row_back_to_the_bit_whatever_happens_to_the_othe
             if what == "add":
                 plain.add(count, seed)
                 continue
-            of, to = {"take": ((WAITS,), TAKEN), "give back": ((TAKEN,), WAITS), "free": ((WAITS, TAKEN), FREE)}[what]
+            of, to = {
+                "take": ((WAITS,), TAKEN),
+                "give back": ((TAKEN,), WAITS),
+                "free": ((WAITS, TAKEN), FREE),
+            }[what]
             plain.mark(plain.here(*of)[first : first + count], to)
             plain.compare()
         plain.compare()

@@ -59,7 +59,11 @@ def test_every_bit_comes_back(given_: tuple[Rows, np.ndarray]) -> None:
     rows, served = given_
     again, served_again = stored.decode(stored.encode(rows, served), 2, 3, 2)
     assert_same_rows(again, rows)
-    for found, expected in ((again.numeric, rows.numeric), (again.values, rows.values), (served_again, served)):
+    for found, expected in (
+        (again.numeric, rows.numeric),
+        (again.values, rows.values),
+        (served_again, served),
+    ):
         assert bits(found) == bits(expected)
     assert again.weights.tobytes() == rows.weights.tobytes()
     assert stored.times(stored.encode(rows, served)).tolist() == rows.timestamps.tolist()
@@ -75,7 +79,9 @@ def test_rows_of_every_shape_come_back(spec: Any) -> None:
     assert served_again.tobytes() == served.tobytes()
 
 
-@pytest.mark.parametrize("number", [0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, 2**53 + 2.0, 1e22, 1e23])
+@pytest.mark.parametrize(
+    "number", [0.1, -0.0, 5e-324, 1.7976931348623157e308, 1 / 3, 2**53 + 2.0, 1e22, 1e23]
+)
 def test_numbers_are_written_so_that_they_are_read_as_the_same(number: float) -> None:
     rows, served = random_rows(DENSE, 1, 0)
     rows.numeric[:] = number
@@ -103,7 +109,8 @@ def test_a_prediction_that_is_not_finite_is_stored_as_none() -> None:
 
 @pytest.mark.parametrize(
     "damaged",
-    [b"", b"{}", b"null", b'{"offset":1}', b"\xff", b'{"offset":"1","timestamp":1,"weight":1,"prediction":[1]}',
+    [b"", b"{}", b"null", b'{"offset":1}', b"\xff",
+     b'{"offset":"1","timestamp":1,"weight":1,"prediction":[1]}',
      b'{"offset":1,"timestamp":1,"weight":1,"prediction":[1,2],"numeric":[1,2,3]}',
      b'{"offset":1,"timestamp":1,"weight":1,"prediction":[1],"numeric":[1]}',
      b'{"offset":1,"timestamp":1,"weight":1,"prediction":[1],"numeric":[1,2,3],"codes":[1]}',

@@ -1,8 +1,9 @@
-"""How long labels took: counted in classes of an eighth of an octave, exactly and the same for every reader."""
+"""How long labels took: counted in classes of an eighth of an octave, the same for every reader."""
 
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import msgspec
 import numpy as np
@@ -51,7 +52,7 @@ def test_however_it_is_cut_the_tally_is_the_same(found: list[int], cuts: list[in
     whole, pieces = Tally(), Tally()
     whole.take_delays(np.array(found, dtype=np.int64))
     bounds = [0, *sorted(cuts), len(found)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         pieces.take_delays(np.array(found[start:stop], dtype=np.int64))
     json = msgspec.json.Encoder(order="sorted").encode
     assert json(pieces) == json(whole)

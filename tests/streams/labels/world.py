@@ -156,9 +156,7 @@ class Worker:
         ingested = self.ingest.decode(P.topic, P.partition, world.sample_records[s:stop])
         batch = self.label_ingest.decode(k, label_stop, world.label_records[k:label_stop])
         self._recall(ingested.rows, batch, ended)
-        join = Join(
-            self.waiting, world.rules, ingested, world.sample_records.__getitem__, batch, ended
-        )
+        join = Join(self.waiting, world.rules, ingested, world.sample_records.__getitem__, batch, ended)
         self._push(join, (s, stop), batch)
         self._cuts[id(self.view.pending[-1])] = Cut(range(s, stop), range(k, label_stop), ended)
         self.at = (stop, label_stop)
@@ -179,13 +177,14 @@ class Worker:
             partition=P, start=samples[0], stop=samples[1], rows=late.rows.select(late.labelled),
             served=late.served[late.labelled], dead_letters=len(letters), undo=learned.undo,
             refused=[(int(where[row]), reason) for row, reason in learned.refused], skipped=learned.skipped,
-            label_start=labels.start, label_stop=labels.stop, late=late, facts=join.facts(), change=join.change,
+            label_start=labels.start, label_stop=labels.stop, late=late, facts=join.facts(),
+            change=join.change,
         )  # fmt: skip
         self.view.push(batch)
         self._letters[id(batch)] = letters
 
     def send(self, most: int, lost: bool = False) -> LogRecord | None:
-        """Append the first unsent batch and up to `most` - 1 behind it; a lost one never arrives (rule 12)."""
+        """Append the first unsent batch and `most` - 1 behind it; a lost record never arrives (rule 12)."""
         group = [batch for batch in self.view.pending if batch.seq is None][:most]
         if not group:
             return None
