@@ -94,7 +94,7 @@ async def measure(kafka: str, redis: str, folder: Path, values: list[bytes], cas
     name = f"rebase-{os.getpid()}-{case.workers}-{case.rate or 0:.0f}{'-lame' if case.lame else ''}"
     samples, features = f"{name}.samples", msgspec.json.encode(FEATURES).decode()
     text = SETTINGS.format(
-        kafka=kafka, redis=redis, name=name, samples=samples, rate=LEARNING_RATE, features=features
+        kafka=kafka, redis=redis, name=name, samples=samples, labels="", rate=LEARNING_RATE, features=features
     )
     config = folder / f"{name}.toml"
     create_model(config, text, PARTITIONS)

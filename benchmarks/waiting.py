@@ -1,4 +1,4 @@
-"""A million samples that wait for their labels: memory, and a start from there: python -m benchmarks.waiting -h.
+"""A million samples that wait for labels: memory, and a start from there: python -m benchmarks.waiting -h.
 
 The samples have no labels, and none comes. A worker reads them all and stops; then it is started again, and
 the time until it has predicted one more sample is compared with that of a model of which nothing waits.
@@ -33,12 +33,13 @@ from streams.demo.processes import own_environment
 SECONDS = 120.0
 TEXT = """\
 `python -m benchmarks.waiting`: samples of ten numeric features that wait for labels which never come, on one
-partition. `start`: from the start of the process to the first prediction, Python and all libraries included; median
-of {repeats}.
+partition. `start`: from the start of the process to the first prediction, Python and all libraries included;
+median of {repeats}.
 
 {table}
 
-While the worker read them, its resident memory was {peak:.0f} MB at most; Redis holds {stored:.0f} MB of them.
+While the worker read them, its resident memory was {peak:.0f} MB at most; Redis holds {stored:.0f} MB of
+them.
 
 {conditions}
 """
