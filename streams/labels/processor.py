@@ -262,6 +262,8 @@ class LateProcessor(Processor):
         samples, taken = self._plan(partition, piece.ingested, labels, None)
         now, rest = piece.cut(samples) if samples or not piece.ingested.ids else (piece.none(), piece)
         batch = self._cut(partition, labels, taken)
+        if (now.start, batch.start) == (now.stop, batch.stop):
+            return piece  # others took the room
         covered = await self._covered(partition, now.ingested, labels, taken, batch.stop)
         if labels is None and self._head(partition) is not None and not self._away():
             return piece  # a label came meanwhile, and may be earlier
@@ -415,6 +417,7 @@ class LateProcessor(Processor):
             return True
         try:
             if await self._keeper.recall(partition, list(dict.fromkeys(ids))):
+                self._told_away = False
                 return True
         except StoreUnavailable as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
