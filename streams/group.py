@@ -19,7 +19,7 @@ from streams.learning_log import LogError
 from streams.log_format import PartitionId
 from streams.model_worker import ModelWorker
 from streams.shared_topic import Lane, MakeReader, SharedTopic
-from streams.topics import Extent, Topics, made_again
+from streams.topics import Extent, Role, Topics, made_again
 
 if TYPE_CHECKING:
     from streams.transport import BatchConsumer
@@ -109,18 +109,21 @@ class ModelGroup:
         for model in self._models:
             model.processor.release_all()
         taken: dict[TP, list[ModelWorker]] = {}
+        offsets: list[tuple[ModelWorker, TP, int]] = []
         for model in self._models:
             mine = {tp: model.partition_id(tp.partition) for tp in self._servable(model, assigned)}
-            await model.processor.take(mine.values())
+            found = await model.processor.take(mine.values())
+            offsets += [(model, tp, found[partition]) for tp, partition in mine.items()]
             for tp in mine:
                 taken.setdefault(tp, []).append(model)
+        label_offsets = {(model.name, tp): _label_next(model, tp.partition) for model, tp, _ in offsets}
         # Asked after the folds were read: an end from before could lie below an offset from after.
-        extents = {topic: await self._topics.extent(topic) for topic in {tp.topic for tp in taken}}
-        for tp, models in taken.items():
-            for model in models:
-                partition = model.partition_id(tp.partition)
-                await self._inside(model, partition, model.fold.next[partition], extents[tp.topic])
-                await self._labels_inside(model, partition)
+        extents = {topic: await self._topics.extent(topic, role) for topic, role in _read(offsets).items()}
+        for model, tp, offset in offsets:
+            partition = model.partition_id(tp.partition)
+            await self._inside(model, partition, offset, extents[tp.topic])
+            if (at := label_offsets[model.name, tp]) is not None:
+                await self._labels_inside(model, partition, at, extents[model.labels_topic().name])
         # Now: another owner may have moved a fold since `take`.
         positions = {tp: self._stand(tp, models) for tp, models in taken.items()}
         for model in self._models:
@@ -213,13 +216,13 @@ class ModelGroup:
             positions = await self._positions(self._assigned_by_kafka)
             await self.consumer.seek_numbered(positions)
 
-    async def _labels_inside(self, model: ModelWorker, partition: PartitionId) -> None:
+    async def _labels_inside(
+        self, model: ModelWorker, partition: PartitionId, at: int, extent: Extent
+    ) -> None:
         """As `_inside`, of the labels of a late-label model."""
-        if not isinstance(model.processor, LateProcessor):
-            return
+        assert isinstance(model.processor, LateProcessor)
         info, number = model.labels_topic(), partition.partition
         standing = model.processor.fold.standings[partition]
-        extent, at = await self._topics.extent(info.name), standing.label_next
         if extent.topic_id != standing.label_topic_id:
             raise made_again(info.name, extent.topic_id, standing.label_topic_id, model.name, "labels")
         start, end = extent.starts[number], extent.ends[number]
@@ -253,3 +256,17 @@ def _outside(partition: str, offset: int, start: int, end: int, model: str) -> L
         f'[{start}, {end}); set on_hole = "skip" to go on behind a hole, or forget the model: '
         f"gradstream reset {model}"
     )
+
+
+def _label_next(model: ModelWorker, number: int) -> int | None:
+    """The next offset of a partition's labels; None: the model has none that come late."""
+    if not isinstance(model.processor, LateProcessor):
+        return None
+    return model.processor.fold.standings[model.partition_id(number)].label_next
+
+
+def _read(offsets: list[tuple[ModelWorker, TP, int]]) -> dict[str, Role]:
+    """The topics that are read, and what for."""
+    read: dict[str, Role] = {tp.topic: "samples" for _, tp, _ in offsets}
+    late = [model for model, _, _ in offsets if model.settings.labels is not None]
+    return read | {model.labels_topic().name: "labels" for model in late}

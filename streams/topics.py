@@ -84,13 +84,13 @@ class Topics:
                 check_equal(found[model.samples], found[model.labels])
         return found
 
-    async def extent(self, topic: str) -> Extent:
+    async def extent(self, topic: str, role: Role = "samples") -> Extent:
         """The topic as it is now, asked over one connection; raises TopicError if it is gone."""
 
         def ask(admin: KafkaAdmin) -> Extent:
             found = admin.describe([topic])
             if topic not in found:
-                raise deleted(topic)
+                raise deleted(topic, role)
             return Extent(found[topic].topic_id, admin.start_offsets(topic), admin.end_offsets(topic))
 
         return await self._ask(ask)
