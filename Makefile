@@ -25,9 +25,9 @@ lint: setup
 test: setup lint
 	$(BIN)/python -m tests.compile_kernels
 	$(BIN)/python -m pytest -n auto $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest $(addprefix --ignore=,$(SIDE_BY_SIDE))
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(addprefix --ignore=,$(SIDE_BY_SIDE))
 
-# Tests that need no servers of their own run on all cores at once, the others one after the other.
+# Tests that need no servers run on all cores at once, the others in two rows, each with servers of its own.
 SIDE_BY_SIDE := tests/models tests/infra tests/streams tests/benchmarks
 
 # The fault table of tests/consistency with all its seeds, on real servers: half an hour; `make test` has a short form.

@@ -180,6 +180,7 @@ class View:
 
     def _confirm(self, record: LogRecord) -> None:
         """Our own record at the head of pending: the view stands, unless it is undone at the moment."""
+        names: dict[int, str] = {}
         while self.pending and self.pending[0].seq == record.seq:
             batch = self.pending.popleft()
             if self._undone:
@@ -189,7 +190,7 @@ class View:
             elif batch.undo is not None:
                 self.model.forget(batch.undo)
             self._confirmed(batch)
-            names = batch.names
+            names |= batch.names
         self.fold.advance(record, names)
 
     def _confirmed(self, batch: Batch) -> None:

@@ -171,6 +171,7 @@ def assert_alike(world: World, crew: list[Worker]) -> None:
     early, joined, clocks = reader.waiting.counted
     for worker in crew:
         assert worker.view.fold.digest() == reader.view.fold.digest()
+        assert worker.view.fold.names == reader.view.fold.names
         if not worker.view.pending:
             assert worker.whole() == reader.whole()
             assert worker.waiting.counted == (early, joined, clocks)
