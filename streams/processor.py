@@ -119,6 +119,7 @@ class Processor:
         self._owned: dict[tuple[str, int], PartitionId] = {}
         self.pacing = Pacing()
         self._changes = Changes()
+        self._folding = asyncio.Lock()
         self._appender = Appender(view, writer, self._changes, self._begin_again)
         self._recoveries: dict[PartitionId, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -326,7 +327,8 @@ class Processor:
         while True:
             run = await self._reader.run()
             if run:
-                self._fold(run)
+                async with self._folding:
+                    self._fold(run)
                 await self._changes.notify()
 
     def _fold(self, run: list[LogRecord]) -> None:

@@ -167,6 +167,12 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 continue
             stop = state._position
             found = records.get(key, ())
+            if found and not start <= found[0].offset <= found[-1].offset < stop:
+                # What it holds is not what its range says: it must not be learned under it.
+                LOGGER.warning("%s: fetched anew from %d: got records from %d to %d", key, start,
+                               found[0].offset, found[-1].offset)  # fmt: skip
+                consumer.seek(key, start)
+                continue
             batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, found, time.monotonic())
             self._stands[tp] = (stop, number)
         return batches

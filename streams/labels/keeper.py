@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import msgspec
@@ -65,6 +66,8 @@ class Keeper:
         self._since: dict[PartitionId, int] = {}
         self._saved: dict[PartitionId, float] = {}
         self._lock = asyncio.Lock()
+        self.hold: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
+        """Keeps the fold where it is for a while; set by who reads the log."""
         self.urgent = asyncio.Event()
         """More waits in memory than is to stay there: it is time to save."""
         self.lost: set[PartitionId] = set()
@@ -86,7 +89,8 @@ class Keeper:
             urgent = self.urgent.is_set()
             self.urgent.clear()
             for partition, waiting in list(self._view.waiting.items()):
-                await self._save(partition, waiting, worker, urgent)
+                if self._view.waiting.get(partition) is waiting:  # not let go or built again meanwhile
+                    await self._save(partition, waiting, worker, urgent)
             self._shrink()
 
     async def _save(self, partition: PartitionId, waiting: Waiting, worker: str, urgent: bool) -> None:
@@ -189,20 +193,35 @@ class Keeper:
         self.lost.discard(partition)
         self._since.pop(partition, None)
         self._view.waiting.pop(partition, None)
+        if not await self._build(partition, with_store=True):
+            logger(model=self.model).warning(
+                "Redis has other samples that wait than the learning log tells: they are built from there",
+                partition=str(partition),
+            )  # fmt: skip
+            self._since.pop(partition, None)
+            await self._build(partition, with_store=False)
+
+    async def _build(self, partition: PartitionId, with_store: bool) -> bool:
+        """As `load`; False, and nothing is there, if what the store had cannot have been right."""
         share = REMEMBERED // max(1, len(self._view.fold.next))
         waiting = Waiting(self._empty(), self._spec.outputs, max(share, 100))
-        begin = await self._restore(partition, waiting)
+        begin = await self._restore(partition, waiting) if with_store else -1
         at = await self._catch_up(partition, waiting, begin)
-        while at < self._view.fold.log_offset:  # folded meanwhile
-            at = await self._catch_up(partition, waiting, at)
-        self._view.waiting[partition] = waiting
-        expected = self._view.fold.standings[partition].waiting
-        if waiting.count != expected:
+        async with self.hold():  # or the fold would go on and on meanwhile, with other partitions' records
+            while at < self._view.fold.log_offset:
+                at = await self._catch_up(partition, waiting, at)
+            standing = self._view.fold.standings[partition]
+            right = (waiting.count, len(waiting.early)) == (standing.waiting, standing.early)
+            if begin >= 0 and not right:
+                return False
+            self._view.waiting[partition] = waiting
+        if not right:
             logger(model=self.model).warning(
                 "samples that waited are in neither Redis nor the learning log any more: "
                 "their labels will find nothing",
-                partition=str(partition), expected=expected, found=waiting.count,
+                partition=str(partition), expected=standing.waiting, found=waiting.count,
             )  # fmt: skip
+        return True
 
     def keep(self, partitions: Iterable[PartitionId]) -> None:
         """Forget what waits in all partitions but these."""

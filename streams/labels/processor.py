@@ -8,8 +8,9 @@ is at the end of its topic holds nothing up.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,7 @@ class LateProcessor(Processor):
         """
         super().__init__(*args)
         self._keeper = keeper
+        keeper.hold = self._hold
         self._labels = labels(self._changes.notify)
         self._label_ingest = label_ingest
         self._rules = rules
@@ -114,6 +116,12 @@ class LateProcessor(Processor):
     def fold(self) -> LateFold:
         """See Processor."""
         return self.view.fold
+
+    @contextlib.asynccontextmanager
+    async def _hold(self) -> AsyncIterator[None]:
+        """The fold stays where it is."""
+        async with self._folding:
+            yield
 
     # Life
 

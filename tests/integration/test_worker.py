@@ -263,15 +263,6 @@ def test_one_worker_runs_all_models_of_its_file_or_the_one_that_is_named(make: C
     assert second.checkpoint()["samples_learned"] == str(labelled(500))
 
 
-def test_two_models_on_one_topic_need_a_worker_each(make: Callable[..., Stream]) -> None:
-    stream = make(DENSE)
-    other = DENSE.format(name=f"{stream.name}-b")
-    text = f'{stream.config.read_text()}[models."{stream.name}-b"]\nsamples = "{stream.samples}"\n{other}'
-    stream.config.write_text(text)
-    assert stream.worker().wait(30) == 1
-    assert f"--model {stream.name}-b" in stream.logs().splitlines()[-1]
-
-
 def test_weights_in_redis_are_named_and_agree_with_inspect(make: Callable[..., Stream]) -> None:
     stream = make(HASHED)
     stream.produce(samples(2000))
