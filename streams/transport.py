@@ -79,7 +79,8 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._stands: dict[TP, tuple[int, int]] = {}  # next fetch position, seek number
+        # Next fetch position, seek number, and the assignment (aiokafka's) in which it was sought.
+        self._stands: dict[TP, tuple[int, int, Any]] = {}
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
@@ -104,11 +105,11 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         for tp, (offset, number) in positions.items():
-            later = self._stands.get(tp, (0, 0))[1] > number  # a recovery may overtake an assignment
+            later = self._stands.get(tp, (0, 0, None))[1] > number  # a recovery may overtake an assignment
             if TopicPartition(*tp) in assigned and not later:
                 consumer.seek(TopicPartition(*tp), offset)
                 consumer.resume(TopicPartition(*tp))  # one that was left unread
-                self._stands[tp] = (offset, number)
+                self._stands[tp] = (offset, number, consumer._subscription.subscription.assignment)
 
     async def rejoin(self) -> None:
         """Ask the group for a new assignment; it gives one when it is its leader that asks."""
@@ -154,15 +155,19 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def _number(
         self, consumer: AIOKafkaConsumer, records: Mapping[TopicPartition, Sequence[Any]]
     ) -> dict[TP, Fetched]:
-        """Cut what was fetched into batches with the fetch positions before and after them."""
+        """Cut what was fetched into batches with the fetch positions before and after them.
+
+        A new assignment begins at Kafka's committed offsets, which trail the fold: what is fetched before it
+        is sought says nothing about where this worker stands.
+        """
         subscription = consumer._subscription.subscription
         assignment = subscription.assignment if subscription is not None else None
         batches: dict[TP, Fetched] = {}
         if assignment is None or not assignment.active:
             return batches
-        for tp, (start, number) in list(self._stands.items()):
+        for tp, (start, number, sought_in) in list(self._stands.items()):
             key = TopicPartition(*tp)
-            state = assignment.state_value(key) if key in assignment.tps else None
+            state = assignment.state_value(key) if sought_in is assignment else None
             if state is None or state._position is None or state._position <= start:
                 continue
             stop = state._position
@@ -174,7 +179,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                 consumer.seek(key, start)
                 continue
             batches[tp] = Fetched(tp.topic, tp.partition, number, start, stop, found, time.monotonic())
-            self._stands[tp] = (stop, number)
+            self._stands[tp] = (stop, number, sought_in)
         return batches
 
 

@@ -10,6 +10,9 @@ from confluent_kafka import Producer
 
 from tests.consistency.late_traffic import Traffic
 
+LONGEST_WAIT = 1_000
+"""Milliseconds of event time."""
+
 
 class LateFeeder:
     """Sends all messages in order; a context manager. `pace`: event time a second, in ms."""
@@ -40,9 +43,12 @@ class LateFeeder:
             {"bootstrap.servers": self._kafka, "enable.idempotence": True, "linger.ms": 2,
              "message.timeout.ms": 120_000, "log_level": 0}
         )  # fmt: skip
-        begun, first = time.monotonic(), self._made.messages[0][0]
+        begun, due, last = time.monotonic(), 0.0, self._made.messages[0][0]
         for at, topic, partition, value in self._made.messages:
-            while (at - first) / self._pace > time.monotonic() - begun and not self._over.is_set():
+            if at - last > LONGEST_WAIT:  # what is behind such a gap is later than all before it, for certain
+                producer.flush(150)
+            due, last = due + min(at - last, LONGEST_WAIT) / self._pace, at
+            while due > time.monotonic() - begun and not self._over.is_set():
                 producer.poll(0)
                 time.sleep(0.01)
             if self._over.is_set():

@@ -24,12 +24,12 @@ from tests.consistency.late_audit import (
     plain_log,
 )
 from tests.consistency.late_feeder import LateFeeder
-from tests.consistency.late_traffic import LIVE, SETTINGS, traffic
+from tests.consistency.late_traffic import HORIZON, LIVE, SETTINGS, traffic
 from tests.consistency.plain import digests_at
 from tests.integration.harness import Stream, opened
 
 LONG = bool(os.environ.get("GRADSTREAM_LONG"))
-KILLS, IDS, PACE = (24, 60_000, 5_000) if LONG else (4, 6_000, 3_000)
+KILLS, IDS, PACE = (24, 60_000, 5_000) if LONG else (4, 4_000, 4_000)
 """`PACE`: ms of event time a second, of which an id takes 20."""
 PARTITIONS, WORKERS = 4, 3
 TABLE = """
@@ -62,7 +62,7 @@ def test_each_label_is_joined_exactly_once_whoever_dies(
         crew.wait_joined()
         with LateFeeder(stream.kafka, topics, made, PACE) as feeder:
             for kill in range(KILLS):
-                time.sleep(dice.uniform(0.5, 2 * IDS * 20 / PACE / (KILLS + 1) - 0.5))
+                time.sleep(dice.uniform(0.5, 1.5) * (20 * IDS + HORIZON) / PACE / (KILLS + 1))
                 crew.kill(dice.choice(crew.members))
                 if kill == KILLS // 2:
                     _empty_redis(stream)
