@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.conn import AIOKafkaConnection
 from aiokafka.consumer import fetcher, subscription_state
 from aiokafka.consumer.group_coordinator import GroupCoordinator
@@ -22,7 +22,7 @@ from faust.types import TP
 
 from streams import raw_records
 from streams.processor import Fetched
-from streams.transport import BatchConsumer
+from streams.transport import BatchConsumer, BatchConsumerThread
 
 
 def parameters(function: Any) -> list[str]:
@@ -126,3 +126,60 @@ async def _overtake() -> None:
     consumer.can_resume_flow.set()
     found, message = await asked
     assert (found, message.value, message.generation_id) == (tp, batch, 2)
+
+
+class Consumer:
+    """aiokafka's consumer as far as the thread looks at it: one partition, in one assignment after another."""
+
+    def __init__(self) -> None:
+        self.assign(0)
+
+    def assign(self, committed: int) -> None:
+        """A rebalance: what is fetched next begins at Kafka's committed offset."""
+        self.state = SimpleNamespace(_position=committed)
+        assignment = SimpleNamespace(active=True, tps={KEY}, state_value=lambda key: self.state)
+        self._subscription = SimpleNamespace(subscription=SimpleNamespace(assignment=assignment))
+
+    def assignment(self) -> set[TopicPartition]:
+        return {KEY}
+
+    def seek(self, key: TopicPartition, offset: int) -> None:
+        self.state._position = offset
+
+    def resume(self, key: TopicPartition) -> None:
+        """Nothing is paused."""
+
+    def fetched(self, count: int) -> dict[TopicPartition, list[Any]]:
+        first = self.state._position
+        self.state._position += count
+        return {KEY: [SimpleNamespace(offset=first + i) for i in range(count)]}
+
+
+KEY = TopicPartition("t", 0)
+
+
+def numbered(thread: BatchConsumerThread, consumer: Consumer, count: int) -> list[tuple[int, int, int]]:
+    batches = thread._number(consumer, consumer.fetched(count))
+    return [(batch.seek, batch.start, batch.stop) for batch in batches.values()]
+
+
+def test_what_a_new_assignment_fetches_before_it_is_sought_is_nobodys() -> None:
+    consumer, thread = Consumer(), object.__new__(BatchConsumerThread)
+    thread._stands = {}
+    thread._ensure_consumer = lambda: consumer
+    asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
+    assert numbered(thread, consumer, 50) == [(1, 100, 150)]
+    consumer.assign(committed=120)  # it trails the position
+    assert numbered(thread, consumer, 50) == []
+    asyncio.run(thread._seek_numbered({TP("t", 0): (150, 2)}))
+    assert numbered(thread, consumer, 10) == [(2, 150, 160)]
+
+
+def test_records_that_are_not_in_their_batchs_range_are_fetched_anew() -> None:
+    consumer, thread = Consumer(), object.__new__(BatchConsumerThread)
+    thread._stands = {}
+    thread._ensure_consumer = lambda: consumer
+    asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
+    consumer.state._position = 90
+    assert numbered(thread, consumer, 50) == []
+    assert numbered(thread, consumer, 50) == [(1, 100, 150)]
