@@ -129,7 +129,7 @@ async def _overtake() -> None:
 
 
 class Consumer:
-    """aiokafka's consumer as far as the thread looks at it: one partition, in one assignment after another."""
+    """aiokafka's consumer as far as the thread looks at it: one partition, one assignment after another."""
 
     def __init__(self) -> None:
         self.assign(0)
