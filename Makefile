@@ -40,7 +40,7 @@ consistency: setup
 # of the model check and of the state machine. A quarter of an hour.
 consistency-more: setup
 	$(BIN)/python -m tests.compile_kernels
-	GRADSTREAM_LONG=1 $(BIN)/python -m pytest tests/consistency tests/streams/test_machine.py \
+	GRADSTREAM_LONG=1 $(BIN)/python -m pytest tests/consistency tests/streams/test_machine.py tests/streams/labels/test_machine.py \
 	    tests/models tests/integration/test_worker.py tests/integration/test_bad_input.py --ignore tests/consistency/test_faults.py
 
 # Three workers, one of them killed every 20 seconds, for ten minutes.

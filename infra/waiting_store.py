@@ -18,8 +18,9 @@ class WaitingSave:
     """What waits in one partition at a log offset, or what changed of it since another.
 
     about: readable fields, among them `log_offset` and `log_topic_id`; removed: ids that wait no longer;
-    changed: sample id → the sample, as JSON, that waits after that. Complete since the log offset `since`;
-    None: all that waits.
+    changed: sample id → the sample, as JSON, that waits after that. Changes to the state at the log offset
+    `since`, and to no other: a sample that came and went between two saves is not named, and another worker
+    may have saved while it waited. None: all that waits.
     """
 
     about: Mapping[str, str]
@@ -66,7 +67,7 @@ class MemoryWaitingStore:
         at = int(stored["log_offset"]) if same and "log_offset" in stored else None
         if at is not None and at >= new:
             return "stale"
-        if save.since is not None and (at is None or at < save.since):
+        if save.since is not None and at != save.since:
             return "full"
         rows = self.waiting.setdefault(key, {})
         if save.since is None:

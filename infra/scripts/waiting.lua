@@ -5,7 +5,7 @@
 -- ARGV[1] mode: "partial" (all in one call), or "begin", "put" …, "end" for what is too much for one call
 -- ARGV[2] log offset of the save
 -- ARGV[3] topic id of the learning log
--- ARGV[4] log offset since which the changes are complete; "" if all that waits is written
+-- ARGV[4] log offset of the stored state that the changes are to; "" if all that waits is written
 -- ARGV[5] a token: from "begin" to "end" only the calls with it write
 -- ARGV[6], ARGV[7], ARGV[8] numbers of fields of about, of ids to remove, of samples that come after that; the
 --                           first and the last as name, value, …
@@ -19,7 +19,7 @@ if stored and redis.call('HGET', KEYS[2], 'log_topic_id') ~= ARGV[3] then stored
 
 if mode == 'partial' or mode == 'begin' then
   if stored and tonumber(stored) >= new then return 'stale' end
-  if ARGV[4] ~= '' and not (stored and tonumber(stored) >= tonumber(ARGV[4])) then return 'full' end
+  if ARGV[4] ~= '' and not (stored and tonumber(stored) == tonumber(ARGV[4])) then return 'full' end
 else
   if redis.call('HGET', KEYS[2], 'token') ~= ARGV[5] then return 'lost' end
 end

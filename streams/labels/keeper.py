@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -41,6 +40,9 @@ MANY, SELDOM = 2_000, 5.0
 REFRESH = 200
 """Log records after which a partition is saved although nothing changed in it: a start reads fewer."""
 
+Place = tuple[int, str]
+"""A log offset, and the record of a partition that was the last to count before it."""
+_START: Place = (-1, "")
 Counted = tuple[dict[str, EarlyLabel], list[str], tuple[int, int]]
 """Of a Waiting: early labels, joined ids, clocks."""
 
@@ -63,7 +65,6 @@ class Keeper:
         self.model, self._spec, self._view, self._store = model, spec, view, store
         self._topic_id = log_topic_id
         self._another_reader = another_reader
-        self._since: dict[PartitionId, int] = {}
         self._saved: dict[PartitionId, float] = {}
         self._lock = asyncio.Lock()
         self.hold: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext
@@ -94,16 +95,18 @@ class Keeper:
             self._shrink()
 
     async def _save(self, partition: PartitionId, waiting: Waiting, worker: str, urgent: bool) -> None:
-        since, at, now = self._since.get(partition), self._view.fold.log_offset, time.monotonic()
+        since, at = waiting.stored, self._view.fold.log_offset
+        now = asyncio.get_running_loop().time()
         many = len(waiting.changed) + len(waiting.removed) > MANY
         if since is not None and many and not urgent and now < self._saved.get(partition, 0.0) + SELDOM:
             return
         idle = not (waiting.changed or waiting.removed or waiting.touched)
         if since is not None and (at <= since or (idle and at < since + REFRESH)):
             return
-        whole = since is None
-        if whole and len(waiting.elsewhere):
+        if since is None and len(waiting.elsewhere):
             self.lost.add(partition)
+            return
+        if since is None and self._view.lets_go(partition):
             return
         fold = self._view.fold
         standing = fold.standings[partition]
@@ -121,7 +124,7 @@ class Keeper:
 
     async def _write(self, partition: PartitionId, waiting: Waiting, about: dict[str, str]) -> None:
         """Save what changed since the last save, or all if there was none, as of a log offset."""
-        since = self._since.get(partition)
+        since = waiting.stored
         changed, removed = waiting.begin_save(whole=since is None)
         rows, served = waiting.rows.of(np.fromiter(changed.values(), np.int64, len(changed)))
         save = WaitingSave(about, stored.Samples(list(changed), rows, served), removed, since)
@@ -131,11 +134,11 @@ class Keeper:
             waiting.save_failed(changed, removed)
             raise
         if answer == "saved":
-            self._since[partition] = int(about["log_offset"])
+            waiting.stored = int(about["log_offset"])
         else:
             waiting.save_failed(changed, removed)
             if answer == "full":
-                self._since.pop(partition, None)
+                waiting.stored = None
 
     def _about(self, counted: Counted, **at: object) -> dict[str, str]:
         early, joined, clocks = counted
@@ -191,28 +194,26 @@ class Keeper:
         if partition not in self.lost and partition in self._view.waiting:
             return  # kept up to date since it was ours
         self.lost.discard(partition)
-        self._since.pop(partition, None)
         self._view.waiting.pop(partition, None)
         if not await self._build(partition, with_store=True):
             logger(model=self.model).warning(
                 "Redis has other samples that wait than the learning log tells: they are built from there",
                 partition=str(partition),
             )  # fmt: skip
-            self._since.pop(partition, None)
             await self._build(partition, with_store=False)
 
     async def _build(self, partition: PartitionId, with_store: bool) -> bool:
         """As `load`; False, and nothing is there, if what the store had cannot have been right."""
         share = REMEMBERED // max(1, len(self._view.fold.next))
         waiting = Waiting(self._empty(), self._spec.outputs, max(share, 100))
-        begin = await self._restore(partition, waiting) if with_store else -1
+        begin = await self._restore(partition, waiting) if with_store else _START
         at = await self._catch_up(partition, waiting, begin)
         async with self.hold():  # or the fold would go on and on meanwhile, with other partitions' records
-            while at < self._view.fold.log_offset:
+            while at[0] < self._view.fold.log_offset:
                 at = await self._catch_up(partition, waiting, at)
             standing = self._view.fold.standings[partition]
             right = (waiting.count, len(waiting.early)) == (standing.waiting, standing.early)
-            if begin >= 0 and not right:
+            if begin != _START and not right:
                 return False
             self._view.waiting[partition] = waiting
         if not right:
@@ -228,17 +229,16 @@ class Keeper:
         kept = set(partitions)
         for partition in self._view.waiting.keys() - kept:
             del self._view.waiting[partition]
-            self._since.pop(partition, None)
 
-    async def _restore(self, partition: PartitionId, waiting: Waiting) -> int:
-        """Begin with what the store has; returns the log offset that this is as of, -1: nothing."""
+    async def _restore(self, partition: PartitionId, waiting: Waiting) -> Place:
+        """Begin with what the store has; returns what this is as of, _START if there is nothing."""
         fold = self._view.fold
         try:
             about = await self._store.about(self.model, partition.partition)
             offset = int(about.get("log_offset", "-1"))
             if about.get("log_topic_id") != self._topic_id or not 0 <= offset <= fold.log_offset:
-                return -1
-            clocks = int(about["sample_time"]), int(about["label_time"])
+                return _START
+            after, clocks = about["after"], (int(about["sample_time"]), int(about["label_time"]))
             early, joined = _early(about["early"]), _ids(about["joined"])
             ids, samples = list[str](), list[Int64]()
             async for page in self._store.scan(self.model, partition.partition):
@@ -259,24 +259,25 @@ class Keeper:
                 "what waits is built from the learning log", partition=str(partition), reason=str(error)
             )
             waiting.elsewhere.clear()
-            return -1
+            return _START
         except _LOST:
             waiting.elsewhere.clear()
-            return -1
+            return _START
         waiting.restore(early, joined, clocks)
-        self._since[partition] = offset
-        return offset
+        waiting.stored = offset
+        return offset, after
 
-    async def _catch_up(self, partition: PartitionId, waiting: Waiting, begin: int) -> int:
-        """Apply the records of the partition that counted, from a log offset to the fold's; returns that."""
+    async def _catch_up(self, partition: PartitionId, waiting: Waiting, since: Place) -> Place:
+        """Apply the records of the partition that counted, from a place to the fold; returns that."""
         until, last = self._view.fold.log_offset, self._view.fold.standings[partition].after
+        begin, first = since
         if begin >= until:
-            return until
+            return since
         reader = self._another_reader()
         try:
             await reader.start()
             begin = max(begin, (await reader.bounds())[0])
-            counted = await self._counted(reader, partition, begin, until, last)
+            counted = await self._counted(reader, partition, (begin, until), first, last)
             if counted:
                 reader.stand(min(counted))
                 async for record in _records(reader, max(counted) + 1):
@@ -288,13 +289,16 @@ class Keeper:
                             await self._spill(partition, waiting, record)
         finally:
             await reader.stop()
-        return until
+        return until, last
 
     async def _spill(self, partition: PartitionId, waiting: Waiting, record: LogRecord) -> None:
         """Give the store what waits behind a record that was just applied, so that it fits in memory.
 
-        A store that does not answer is asked again at the next record: memory grows meanwhile.
+        A store that does not answer is asked again at the next record: memory grows meanwhile. One that has
+        lost what it was given before is not given a part of it.
         """
+        if waiting.stored is None and len(waiting.elsewhere):
+            return
         about = self._about(
             waiting.counted,
             log_offset=record.offset + 1,
@@ -306,26 +310,34 @@ class Keeper:
         )
         with contextlib.suppress(StoreUnavailable):
             await self._write(partition, waiting, about)
-        if partition in self._since:
+        if waiting.stored is not None:
             self._let_go(waiting, 1)
 
     async def _counted(
-        self, reader: LogReader, partition: PartitionId, begin: int, until: int, last: str
+        self, reader: LogReader, partition: PartitionId, between: tuple[int, int], first: str, last: str
     ) -> set[int]:
-        """Log offsets in [begin, until) of the partition's records that counted."""
-        chain: dict[str, tuple[int, str]] = {}
-        reader.stand(begin)
-        async for record in _records(reader, until):
+        """Log offsets of the partition's records that counted, `between` those, behind the one named `first`.
+
+        A producer may have written a record twice: the one that counted is the earlier of those behind the
+        record before it.
+        """
+        found: dict[str, tuple[list[int], str]] = {}
+        reader.stand(between[0])
+        async for record in _records(reader, between[1]):
             try:
                 if record.kind in ("data", "hole") and record.partition() == partition:
-                    chain[named(record)] = (record.offset, record.headers.get("after", ""))
+                    after = record.headers.get("after", "")
+                    found.setdefault(named(record), ([], after))[0].append(record.offset)
             except Undecodable:
                 continue
-        counted: set[int] = set()
-        while last in chain:
-            offset, last = chain.pop(last)
-            counted.add(offset)
-        return counted
+        chain = list[list[int]]()
+        while last != first and last in found:
+            offsets, last = found.pop(last)
+            chain.append(offsets)
+        counted = list[int]()
+        for offsets in reversed(chain):
+            counted += [offset for offset in offsets if not counted or offset > counted[-1]][:1]
+        return set(counted)
 
     def _empty(self) -> Rows:
         rows, _ = stored.decode([], self._columns, self._spec.outputs, self._codes)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -388,7 +387,7 @@ class LateProcessor(Processor):
 
     def _room(self) -> int:
         """See Processor; none while more waits in memory than may, because the store does not take it."""
-        here, now = self._keeper.bytes_here, time.monotonic()
+        here, now = self._keeper.bytes_here, asyncio.get_running_loop().time()
         if here > MEMORY_BYTES:
             self._keeper.urgent.set()
         if here <= 2 * MEMORY_BYTES:
@@ -407,7 +406,7 @@ class LateProcessor(Processor):
 
     def _away(self) -> bool:
         """Whether the store did not answer a moment ago: labels wait, samples go on."""
-        return time.monotonic() < self._away_until
+        return asyncio.get_running_loop().time() < self._away_until
 
     async def _recalled(
         self, partition: PartitionId, samples: Ingested, labels: LabelBatch, covered: bool
@@ -428,7 +427,7 @@ class LateProcessor(Processor):
                 self._told_away = False
                 return True
         except StoreUnavailable as error:
-            self._away_until = time.monotonic() + AWAY_SECONDS
+            self._away_until = asyncio.get_running_loop().time() + AWAY_SECONDS
             if not self._told_away:
                 self._told_away = True
                 log = logger(model=self._keeper.model)

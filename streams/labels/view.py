@@ -51,6 +51,11 @@ class LateView(View):
         self._note_names(rows)
         return learned
 
+    def lets_go(self, partition: PartitionId) -> bool:
+        """Whether a pending batch lets go of what is in the store alone: that waits until the batch counts."""
+        pending = cast(Sequence[LateBatch], self.pending)
+        return any(batch.change.gone for batch in pending if batch.partition == partition)
+
     def record_of(self, group: Sequence[Batch], names: dict[int, str]) -> tuple[bytes, dict[str, object]]:
         """See View.record_of."""
         batches = cast(Sequence[LateBatch], group)

@@ -50,6 +50,8 @@ class Waiting:
         self.changed: dict[str, int] = {}
         self.removed: set[str] = set()
         self.touched = True
+        self.stored: int | None = None
+        """Log offset of the save that `removed` and `changed` go beyond; None: all is to be saved."""
         self._early: dict[str, EarlyLabel] = {}  # as of what counted
         self._clocks: tuple[int, int] = (NEVER, NEVER)
         self._oldest: int | None = None  # no row in memory is older
