@@ -34,7 +34,7 @@ class CategoryEncoder:
         self._crosses = [CrossMemo(book, cross, frozenset(names)) for cross in crosses]
         place = {name: i for i, name in enumerate(names)}
         self._parts = [[place[name] for name in cross if name in place] for cross in crosses]
-        self._scaled_by = np.array([-1] * len(names) + scaled_by, np.int16)
+        self.scaled_by = np.array([-1] * len(names) + scaled_by, np.int16)
 
     def encode(self, n: int, columns: Columns) -> Entries:
         """The entries of n samples."""
@@ -42,12 +42,12 @@ class CategoryEncoder:
         present = hashes != ABSENT
         indptr = np.zeros(n + 1, dtype=np.int64)
         np.cumsum(present.sum(axis=1), out=indptr[1:])
-        scaled_by = np.broadcast_to(self._scaled_by, hashes.shape)[present]
+        scaled_by = np.broadcast_to(self.scaled_by, hashes.shape)[present]
         return indptr, hashes[present], np.ones(len(scaled_by)), scaled_by
 
     def _hashes(self, n: int, columns: Columns) -> Int64:
         """(n, c), `ABSENT` where there is none."""
-        hashes = np.empty((n, len(self._scaled_by)), dtype=np.int64)
+        hashes = np.empty((n, len(self.scaled_by)), dtype=np.int64)
         categories: list[Sequence[Category]] = [columns[name] for name in self._spec.categorical]
         categories += [bins.texts_of(matrix_of(columns[name], None)[:, 0]) for name, bins in self._bins]
         keys = (zip(*(categories[i] for i in parts), strict=True) for parts in self._parts)

@@ -28,13 +28,13 @@ class NumericEncoder:
         self._spec = spec
         logs = [feature.transform == "log" for feature in spec.numeric for _ in feature.columns()]
         self._declared = len(logs)
-        self._width = self._declared + 2 * len(spec.time)
+        self.width = self._declared + 2 * len(spec.time)
         self._logs = np.flatnonzero(logs)
-        self.finish(np.empty((0, self._width)), np.empty(0, np.int64))  # compiles what it calls
+        self.finish(np.empty((0, self.width)), np.empty(0, np.int64))  # compiles what it calls
 
     def of_columns(self, n: int, columns: Columns, timestamps: Int64) -> Float64:
         """The matrix of n samples, given field by field."""
-        numeric = np.empty((n, self._width))
+        numeric = np.empty((n, self.width))
         at = 0
         for feature in self._spec.numeric:
             width = feature.size or 1
@@ -45,9 +45,9 @@ class NumericEncoder:
     def of_rows(self, rows: Sequence[tuple[Any, ...]], timestamps: Int64) -> Float64:
         """The same, given sample by sample, where each field is one column."""
         declared = _matrix(rows, len(rows), self._declared)
-        if self._width == self._declared:
+        if self.width == self._declared:
             return self.finish(declared, timestamps)
-        numeric = np.empty((len(rows), self._width))
+        numeric = np.empty((len(rows), self.width))
         numeric[:, : self._declared] = declared
         return self.finish(numeric, timestamps)
 

@@ -56,6 +56,25 @@ class Encoder:
         alone = [source(feature) for feature in spec.numeric if feature.size is None]
         self._only_numbers = self.is_struct and alone == self.names and not spec.hashes() and not spec.encode
 
+    @property
+    def book(self) -> NameBook:
+        """The names that were reported."""
+        return self._book
+
+    @property
+    def scaled_by(self) -> tuple[int, ...]:
+        """The numeric column of each declared entry of a row, -1 for none (models.rows)."""
+        return tuple(self._categories.scaled_by.tolist())
+
+    def finish(self, numeric: Float64, timestamps: Int64) -> Float64:
+        """Transform declared numbers (n, width) in place, and fill in the columns of the time."""
+        return self._numeric.finish(numeric, timestamps)
+
+    @property
+    def width(self) -> int:
+        """Dense columns of a row."""
+        return self._numeric.width
+
     def _check(self) -> None:
         names = declared_names(self.spec)
         twice = {name for name in names if names.count(name) > 1}
