@@ -8,6 +8,7 @@ what the hash would give again, so encoding stays a function of the sample alone
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
+from typing import Protocol
 
 from models.hashing import feature_hash
 
@@ -56,13 +57,19 @@ def _may_be_kept(value: Category) -> bool:
     return not isinstance(value, bool) and value not in (0, 1) and -_EXACT <= value <= _EXACT
 
 
+class Clears(Protocol):
+    """What has to be cleared when names are to be met again."""
+
+    def clear(self) -> None: ...
+
+
 class NameBook:
     """Hashes names and remembers which ones have been reported."""
 
     def __init__(self) -> None:
         self._known: set[int] = set()
         self._fresh: dict[int, str] = {}
-        self._memos: list[Memo] = []
+        self._memos: list[Clears] = []
 
     def hash(self, name: str) -> int:
         """The hash of `name`, which is reported by the next `take_fresh` if it has not been before."""
@@ -85,7 +92,7 @@ class NameBook:
         for memo in self._memos:
             memo.clear()
 
-    def attach(self, memo: Memo) -> None:
+    def attach(self, memo: Clears) -> None:
         """Clear `memo` too when names have to be met again: only a memo's miss comes here."""
         self._memos.append(memo)
 

@@ -23,6 +23,9 @@ from models.spec import ModelSpec
 from streams.dead_letters import InvalidRecord
 from streams.ingest_labels import Labels
 from streams.ingest_validator import MAX_TIMESTAMP, MIN_TIMESTAMP, Validator, milliseconds
+from streams.native.raw import RawRecords
+from streams.native.raw_ids import RawIds, RawKeys
+from streams.native.samples import SampleParser, offsets_of, parser_of, taken
 from streams.records import DeadLetter, Record, Sample
 
 CHUNK = 1_000
@@ -48,8 +51,8 @@ class Ingested:
 
     topic: str
     partition: int
-    ids: list[str]
-    keys: list[bytes | None]
+    ids: Sequence[str]
+    keys: Sequence[bytes | None]
     rows: Rows
     dead: list[DeadLetter]
 
@@ -82,6 +85,7 @@ class Ingest:
         self._decode = decoder.decode
         self._narrow: Callable[[Any], Any] | None = None
         self._sizes_vary = spec.features.others == "include"
+        self._raw = parser_of(spec, self.encoder)
 
     def decode(
         self,
@@ -94,6 +98,8 @@ class Ingest:
 
         `parsed`: what `joint` made of each record, if it did.
         """
+        if parsed is None and self._raw is not None and isinstance(records, RawRecords) and len(records):
+            return self._of_raw(self._raw, topic, partition, records)
         chunks = [
             self._chunk(
                 topic,
@@ -113,6 +119,20 @@ class Ingest:
             rows=Rows.concatenate([chunk.rows for chunk in chunks]),
             dead=[one for chunk in chunks for one in chunk.dead],
         )
+
+    def _of_raw(self, parser: SampleParser, topic: str, partition: int, records: RawRecords) -> Ingested:
+        """As `decode`: what is plain by the compiled parser, the rest record by record."""
+        parsed, sure = parser.parse(records)
+        if not sure.any():
+            return self.decode(topic, partition, list(records))
+        others = None if sure.all() else self.decode(topic, partition, list(records.of(~sure)))
+        if others is not None:
+            parsed, records = taken(parsed, sure), records.of(sure)
+        offsets = offsets_of(records)
+        ids = RawIds(records.data, parsed.id_at, parsed.id_size, f"{topic}-{partition}-", offsets)
+        rows = parser.rows(parsed, offsets)
+        plain = Ingested(topic, partition, ids, RawKeys(records), rows, [])
+        return plain if others is None else _merged(plain, others)
 
     def sample(self, value: bytes | None) -> Sample[Any, Any]:
         """The sample in one record's value; raises InvalidRecord with what is wrong."""
@@ -221,6 +241,22 @@ class Ingest:
         if self._any_large([value]) and self.encoder.encoded_bytes(sample.features) > MAX_SAMPLE_BYTES:
             return False
         return self.encoder.fits(sample.features) and all_utf8([value])
+
+
+def _merged(one: Ingested, other: Ingested) -> Ingested:
+    """The samples of both in the order of their offsets, and the letters of both."""
+    rows = Rows.concatenate([one.rows, other.rows])
+    order = np.argsort(rows.offsets, kind="stable")
+    ids, keys = [*one.ids, *other.ids], [*one.keys, *other.keys]
+    places = order.tolist()
+    return Ingested(
+        one.topic,
+        one.partition,
+        [ids[at] for at in places],
+        [keys[at] for at in places],
+        rows.take(order),
+        [*one.dead, *other.dead],
+    )
 
 
 def _ids(given: list[str | None], prefix: str, offsets: Int64) -> list[str]:

@@ -33,6 +33,7 @@ from streams.labels.view import LateView, new_fold, view_of
 from streams.learning_log import LogError, LogGone, LogReader, LogWriter
 from streams.log_contract import next_records
 from streams.log_format import LogRecord, PartitionId
+from streams.native import warm_up as native
 from streams.outgoing import Outgoing
 from streams.predictions import Output
 from streams.processor import Processor
@@ -200,6 +201,7 @@ class ModelWorker:
     def _prepare(self) -> str:
         """Load the compiled kernels before the first sample needs them; returns the self-test's digest."""
         warm_up(self._spec)
+        native.load()
         return self_test_digest(self._spec)
 
     async def _stand_in_log(self, fold: Fold, loaded: bool) -> None:

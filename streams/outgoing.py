@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING
 
 from models.rows import Float64, Int64
 from streams.ingest import Ingested
 from streams.log_format import PartitionId
-from streams.predictions import Output
+from streams.native.predictions import PredictionWriter
+from streams.native.raw_ids import RawIds, RawKeys
+from streams.predictions import BATCH_BYTES, Output
 from streams.records import DeadLetter, PredictionEncoder, dead_letter_headers
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ class Outgoing:
         self._dead_letters = settings.dead_letters
         self._encoder = encoder
         self._output = output
+        self._writer = PredictionWriter(model, settings.spec())
 
     async def send(
         self,
@@ -41,9 +44,7 @@ class Outgoing:
         served: (n, outputs); learned_before: (n,) samples learned before each prediction; labels: the topic
         of late labels, and letters of the same partition number there.
         """
-        values = self._encoder.encode(
-            ingested.ids, served, learned_before, partition.topic, partition.partition, ingested.rows.offsets
-        )
+        predictions = self._deliver(partition, ingested, served, learned_before)
         dead = [*ingested.dead, *labels[1]]
         topics = [partition.topic] * len(ingested.dead) + [labels[0]] * len(labels[1])
         headers = [
@@ -61,6 +62,18 @@ class Outgoing:
             )
         )
         try:
-            await self._output.deliver(self._predictions, partition.partition, ingested.keys, values)
+            await predictions
         finally:
             await letters
+
+    def _deliver(
+        self, partition: PartitionId, ingested: Ingested, served: Float64, learned_before: Int64
+    ) -> Awaitable[None]:
+        """Write the predictions now; they are sent when the result is awaited."""
+        place = partition.topic, partition.partition
+        ids, keys = ingested.ids, ingested.keys
+        if isinstance(ids, RawIds) and isinstance(keys, RawKeys):
+            sets = self._writer.write(ids, keys, served, learned_before, *place, BATCH_BYTES)
+            return self._output.deliver_sets(self._predictions, partition.partition, sets)
+        values = self._encoder.encode(ids, served, learned_before, *place, ingested.rows.offsets)
+        return self._output.deliver(self._predictions, partition.partition, keys, values)

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from models.errors import GradstreamError
+from streams.native.record_set import RecordSet
 
 BATCH_BYTES = 512 * 1024
 LARGEST_REQUEST = 64 * 1024 * 1024
@@ -56,12 +57,20 @@ class Output:
 
         Calls for one partition are sent in the order of the calls. Raises DeliveryFailed.
         """
-        if not values:
-            return
+        if values:
+            batches = self._batches(keys, values, headers or repeat([]))
+            await self._send(topic, partition, batches, len(values))
+
+    async def deliver_sets(self, topic: str, partition: int, sets: Sequence[RecordSet]) -> None:
+        """As `deliver`, of record batches that are finished."""
+        if sets:
+            await self._send(topic, partition, sets, sum(one.record_count() for one in sets))
+
+    async def _send(self, topic: str, partition: int, batches: Sequence[Any], count: int) -> None:
         waiting: list[asyncio.Future[Any]] = []
         try:
             async with self._order[topic, partition]:
-                for batch in self._batches(keys, values, headers or repeat([])):
+                for batch in batches:
                     sent = await self._producer.send_batch(batch, topic, partition=partition)
                     waiting.append(sent)
             for future in waiting:
@@ -70,7 +79,7 @@ class Output:
             for future in waiting:
                 future.cancel()
             raise DeliveryFailed(
-                f"topic {topic}, partition {partition}: Kafka did not take {len(values)} records: "
+                f"topic {topic}, partition {partition}: Kafka did not take {count} records: "
                 f"{type(error).__name__}: {error}"
             ) from error
 

@@ -31,6 +31,7 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.native.fetching import all_of, fetch_raw
 from streams.processor import Fetched
 
 LOGGER = logging.getLogger("faust.transport")  # mode would name it after this module: the log is ours
@@ -72,6 +73,15 @@ class BatchSchema(Schema):  # type: ignore[misc]
         return decode
 
 
+class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]
+    """Gives all records of a fetch at once."""
+
+    async def start(self) -> None:
+        """Connect."""
+        await super().start()
+        fetch_raw(self)
+
+
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """The thread that fetches: aiokafka's consumer, and which seek each partition stands after."""
 
@@ -84,7 +94,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         self._assignor = RoundRobinPartitionAssignor
-        return AIOKafkaConsumer(
+        return RawConsumer(
             **self.app.group.consumer_config(),
             partition_assignment_strategy=[RoundRobinPartitionAssignor],
             enable_auto_commit=False,
@@ -171,7 +181,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             if state is None or state._position is None or state._position <= start:
                 continue
             stop = state._position
-            found = records.get(key, ())
+            found = all_of(records.get(key, ()))
             if found and not start <= found[0].offset <= found[-1].offset < stop:
                 # What it holds is not what its range says: it must not be learned under it.
                 LOGGER.warning("%s: fetched anew from %d: got records from %d to %d", key, start,

@@ -8,6 +8,7 @@ everything that they reach.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, TypeVar, cast
@@ -59,10 +60,19 @@ def entry_point(*structs: type) -> Callable[[F], F]:
             kernel = numba.njit(**_OPTIONS)(function)
         cache_file = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
         if cache_file is not None:
-            cache_file._source_stamp = fingerprint(function, structs)
+            _name(cache_file, fingerprint(function, structs))
         return cast(F, kernel)
 
     return decorate
+
+
+def _name(cache_file: Any, stamp: str) -> None:
+    """Files of its own for each stamp: two processes may compile two versions at the same moment."""
+    base = f"{cache_file._index_name.removesuffix('.nbi')}.{stamp[:16]}"
+    cache_file._source_stamp = stamp
+    cache_file._index_name = f"{base}.nbi"
+    cache_file._index_path = os.path.join(cache_file._cache_path, cache_file._index_name)
+    cache_file._data_name_pattern = f"{base}.{{number:d}}.nbc"
 
 
 def fingerprint(function: Callable[..., Any], structs: tuple[type, ...] = ()) -> str:
@@ -97,6 +107,8 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
             _collect(value.py_func, parts)
         elif isinstance(value, int | float | str | tuple | np.generic):
             parts[f"{name}: {reached}"] = repr(value)
+        elif isinstance(value, np.ndarray):
+            parts[f"{name}: {reached}"] = hashlib.sha256(value.tobytes()).hexdigest()
 
 
 def _fetched(_context: Any, array: Any, position: Any) -> Any:

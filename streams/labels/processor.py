@@ -231,6 +231,7 @@ class LateProcessor(Processor):
             decoded = self.ingest.decode(
                 partition.topic, partition.partition, records[begin:end], fetched.parsed_part(begin, end)
             )
+            decoded.ids, decoded.keys = list(decoded.ids), list(decoded.keys)  # looked up one by one
             piece: _Samples | None = _Samples(start, stop, records[begin:end], decoded)
             while piece is not None:
                 async with self._lock(partition):

@@ -52,7 +52,7 @@ class LateView(View):
         return learned
 
     def lets_go(self, partition: PartitionId) -> bool:
-        """Whether a pending batch lets go of what is in the store alone: that waits until the batch counts."""
+        """Whether a pending batch lets go of what is in the store alone: it waits until the batch counts."""
         pending = cast(Sequence[LateBatch], self.pending)
         return any(batch.change.gone for batch in pending if batch.partition == partition)
 

@@ -1,0 +1,1 @@
+"""JSON in compiled code: no objects, no GIL."""
