@@ -48,14 +48,14 @@ endurance: setup
 	$(BIN)/python -m tests.compile_kernels linear
 	$(BIN)/python -m tests.consistency.endurance
 
-# The stream beside its peers, then the learners without Kafka. PyTorch is compared with where it is installed: name
+# The suite: the stream beside its peers, and each goal of speed; twenty-five minutes. Then the learners without Kafka. PyTorch is compared with where it is installed: name
 # a source of its CPU build (the usual one brings gigabytes of CUDA): make bench TORCH_INDEX_URL=…
 bench: setup
 ifdef TORCH_INDEX_URL
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 	    --index-url "$(TORCH_INDEX_URL)" -e '.[peers]'
 endif
-	$(BIN)/python -m benchmarks.run
+	$(BIN)/python -m benchmarks.suite
 	$(BIN)/python -m benchmarks.kernels
 
 # Three locks that agree: all extras but `peers` for developers; what a worker needs, and what builds it, for the image.

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -61,7 +62,8 @@ class Fleet:
     They end with the block, by force when it fails.
     """
 
-    def __init__(self, config: Path, name: str, count: int) -> None:
+    def __init__(self, config: Path, name: str, count: int, cores: Sequence[int] | None = None) -> None:
+        """`cores`: that they share; None: this process's."""
         self.name = name
         self.processes: list[subprocess.Popen[bytes]] = []
         self._folder = config.parent
@@ -72,6 +74,7 @@ class Fleet:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env={**own_environment(), REPORT_VARIABLE: str(self._report(worker))},
+                    preexec_fn=partial(os.sched_setaffinity, 0, cores or os.sched_getaffinity(0)),
                 )
             self.processes.append(process)
 

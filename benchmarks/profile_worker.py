@@ -14,8 +14,8 @@ from pathlib import Path
 import click
 
 from benchmarks.peers import Bench
-from benchmarks.run import cores
 from benchmarks.samples import create_topics, produce_samples
+from benchmarks.watch import cores
 from infra.local import LocalStack
 
 TOPIC = "profile.samples"

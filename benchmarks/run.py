@@ -16,7 +16,7 @@ from benchmarks.machine import describe
 from benchmarks.peers import LATE, PEERS, Bench, Run
 from benchmarks.results import Results, summarise, table
 from benchmarks.samples import create_topics, late, produce_late, produce_samples
-from benchmarks.watch import BenchmarkError
+from benchmarks.watch import BenchmarkError, cores
 from infra.local import LocalStack
 from models.errors import GradstreamError
 
@@ -41,19 +41,6 @@ def parse_peers(_context: click.Context, _parameter: click.Parameter, value: str
     if not names or len(set(names)) < len(names):
         raise click.BadParameter(f"{value!r}: expected at least one peer, each once")
     return names
-
-
-def cores() -> tuple[int, int]:
-    """A core for the servers and this process, and one for the workers.
-
-    Raises BenchmarkError with fewer than two.
-    """
-    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(allowed) < 2:
-        raise BenchmarkError(
-            f"{len(allowed)} cores to pin to, expected two or more, on Linux: run it elsewhere"
-        )
-    return allowed[0], allowed[1]
 
 
 def measure(bench: Bench, peers: list[str], counts: dict[str, int], repeats: int) -> list[Run]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.report import REPORT_VARIABLE, now
 from models.errors import GradstreamError
+from streams.demo.processes import own_environment
 
 INTERVAL = 0.01
 """Seconds between two looks at the process."""
@@ -67,7 +68,7 @@ def run_pinned(command: list[str], core: int, report: Path, log: Path, timeout: 
             command,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**os.environ, REPORT_VARIABLE: str(report)},
+            env={**own_environment(), REPORT_VARIABLE: str(report)},
             preexec_fn=partial(os.sched_setaffinity, 0, {core}),
         )
         try:
@@ -87,6 +88,19 @@ def run_pinned(command: list[str], core: int, report: Path, log: Path, timeout: 
             f" {last_line(log)}"
         )
     return watched
+
+
+def cores() -> tuple[int, int]:
+    """A core for the servers and this process, and one for the workers.
+
+    Raises BenchmarkError with fewer than two.
+    """
+    allowed = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(allowed) < 2:
+        raise BenchmarkError(
+            f"{len(allowed)} cores to pin to, expected two or more, on Linux: run it elsewhere"
+        )
+    return allowed[0], allowed[1]
 
 
 def last_line(log: Path) -> str:

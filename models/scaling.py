@@ -21,7 +21,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from models.kernels.jit import helper
+from models.kernels.jit import helper, unsigned
 from models.rows import Float64, Int64
 
 Codes = npt.NDArray[np.uint8]
@@ -41,8 +41,8 @@ def take_in(old: Float64, at: int, numeric: Float64, row: int, d: int, scalings:
     """
     bad = 0
     for c in range(d):
-        x = numeric[row + c]
-        n, second, third = old[at + c], old[at + d + c], old[at + 2 * d + c]
+        x = numeric[unsigned(row + c)]
+        n, second, third = old[unsigned(at + c)], old[unsigned(at + d + c)], old[unsigned(at + 2 * d + c)]
         seen = x == x  # selected afterwards, not branched on, so that columns can be worked on side by side
         extremes, first = scalings[c] == MIN_MAX, n == 0.0
         delta = x - second
@@ -51,9 +51,9 @@ def take_in(old: Float64, at: int, numeric: Float64, row: int, d: int, scalings:
         low = x if first or x < second else second
         high = x if first or x > third else third
         a, b = (low, high) if extremes else (moved, grown)
-        new[c] = n + 1.0 if seen else n
-        new[d + c] = a if seen else second
-        new[2 * d + c] = b if seen else third
+        new[unsigned(c)] = n + 1.0 if seen else n
+        new[unsigned(d + c)] = a if seen else second
+        new[unsigned(2 * d + c)] = b if seen else third
         bad += 1 if seen and not (abs(a) <= LIMIT and b <= LIMIT) else 0
     return bad == 0
 
@@ -63,6 +63,12 @@ def scale(
     scaler: Float64, at: int, numeric: Float64, row: int, d: int, scalings: Codes, out: Float64, to: int
 ) -> None:
     """Write the scaled columns of numeric[row : row + d] to out[to : to + d]."""
+    others = 0
+    for c in range(d):
+        others += scalings[c] != STANDARD
+    if others == 0:
+        _standardise(scaler, at, numeric, row, d, out, to)
+        return
     for c in range(d):
         x = numeric[row + c]
         second, third = scaler[at + d + c], scaler[at + 2 * d + c]
@@ -75,6 +81,16 @@ def scale(
             out[to + c] = z if third > second and x == x else 0.0
         else:
             out[to + c] = x if x == x else second
+
+
+@helper
+def _standardise(scaler: Float64, at: int, numeric: Float64, row: int, d: int, out: Float64, to: int) -> None:
+    """As `scale`, of standard columns alone: without branches, so that they are worked on side by side."""
+    for c in range(d):
+        x = numeric[unsigned(row + c)]
+        variance = scaler[unsigned(at + 2 * d + c)] / scaler[unsigned(at + c)]
+        z = (x - scaler[unsigned(at + d + c)]) / math.sqrt(variance)
+        out[unsigned(to + c)] = z if variance > 0.0 and x == x else 0.0
 
 
 @helper

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 
-from models.kernels.jit import Mark, helper, part
+from models.kernels.jit import Mark, helper, part, unsigned
 from models.kernels.journal import put
 from models.kernels.plan import Batch, Categories, Plan, UInt8
 from models.kernels.transforms import signed_log
@@ -30,7 +30,7 @@ from models.scaling import LIMIT
 def write_columns(coded: Mark, S: Float64, plan: Plan, batch: Batch, i: int, out: Float64) -> None:
     """Write all columns of row i before scaling to out[:d]; NaN = missing."""
     for c in range(plan.given):
-        out[c] = batch.numeric[i * plan.given + c]
+        out[unsigned(c)] = batch.numeric[unsigned(i * plan.given + c)]
     if coded is not None:
         _encode(S, plan.categories, batch.codes, i * plan.categories.tables.size, out, plan.given)
 

@@ -58,13 +58,13 @@ def _copy(
 ) -> None:
     size, width = plan.network_size, plan.width
     for j in range(size):
-        out[at + j] = S[network + j]
+        out[unsigned(at + j)] = S[unsigned(network + j)]
     at += size
     for j in range(plan.always * width):
-        out[at + j] = S[table + place(plan.nag, plan, j)]
+        out[unsigned(at + j)] = S[unsigned(table + place(plan.nag, plan, j))]
     if width == 1:
         for i in range(plan.always, n):
-            out[at + i] = S[table + place(plan.nag, plan, touched[i])]
+            out[unsigned(at + i)] = S[unsigned(table + place(plan.nag, plan, touched[i]))]
         return
     for i in range(plan.always, n):
         p, q = touched[i] * width, at + i * width

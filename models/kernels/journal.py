@@ -6,7 +6,7 @@ An entry is up to 8 values that stood side by side in S, then one number that sa
 
 from __future__ import annotations
 
-from models.kernels.jit import entry_point, helper
+from models.kernels.jit import entry_point, helper, unsigned
 from models.kernels.plan import UInt8
 from models.rows import Float64, Int64
 
@@ -42,11 +42,11 @@ def put_run(
         for first in range(0, size, MOST):
             count = min(MOST, size - first)
             for j in range(count):
-                journal[length + j] = S[p + first + j]
+                journal[unsigned(length + j)] = S[unsigned(p + first + j)]
             journal[length + count] = 8 * (p + first) + count - 1
             length += count + 1
     for j in range(size):
-        S[p + j] = new[at + j]
+        S[unsigned(p + j)] = new[unsigned(at + j)]
     for block in range(p >> BLOCK_SHIFT, ((p + size - 1) >> BLOCK_SHIFT) + 1):
         dirty[block] = 1
     return length

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.kernels.jit import helper
+from models.kernels.jit import helper, unsigned
 from models.rows import Float64
 from models.scaling import LIMIT
 
@@ -28,6 +28,6 @@ def explodes_from(values: Float64, at: int, size: int) -> bool:
     """The same of values[at : at + size]."""
     bad = 0
     for j in range(at, at + size):
-        if not abs(values[j]) <= LIMIT:
+        if not abs(values[unsigned(j)]) <= LIMIT:
             bad += 1
     return bad > 0

@@ -7,7 +7,7 @@ arrays of a step, where `coordinates` are compact positions.
 
 from __future__ import annotations
 
-from models.kernels.jit import helper
+from models.kernels.jit import helper, unsigned
 from models.rows import Float64, UInt32
 
 
@@ -35,11 +35,11 @@ def raw_scores(
     """
     shift = entries - first
     if outputs == 1:
-        s = params[base + spacing * dense]
+        s = params[unsigned(base + spacing * dense)]
         for j in range(dense):
-            s += params[base + spacing * j] * x[xat + j]
+            s += params[unsigned(base + spacing * j)] * x[unsigned(xat + j)]
         for e in range(first, last):
-            s += params[base + spacing * coordinates[e + shift]] * values[e]
+            s += params[unsigned(base + spacing * coordinates[e + shift])] * values[unsigned(e)]
         out[at] = s
         return
     for k in range(outputs):
@@ -74,7 +74,7 @@ def add_gradient(
         r = weight * derivative[k]
         g[dense * outputs + k] += r
         for j in range(dense):
-            g[j * outputs + k] += r * x[xat + j]
+            g[j * outputs + k] += r * x[unsigned(xat + j)]
         for e in range(first, last):
             g[slots[e + shift] * outputs + k] += r * values[e]
 
@@ -99,7 +99,7 @@ def row_explodes(
         if not abs(r) <= limit:
             bad += 1
         for j in range(dense):
-            if not abs(r * x[xat + j]) <= limit:
+            if not abs(r * x[unsigned(xat + j)]) <= limit:
                 bad += 1
         for e in range(first, last):
             if not abs(r * values[e]) <= limit:

@@ -1,0 +1,1 @@
+"""Peers: loops that somebody who knows a library would write by hand, one a module."""
