@@ -34,8 +34,12 @@ from models.optimizers import CLOCK, CLOCKED, state_names
 from models.rows import Float64
 from models.spec import ModelSpec
 
-BLOCK = 8192
-"""Floats in a block (64 KiB): the unit of dirty flags, partial saves and digests."""
+BLOCK = 256
+"""Floats in a block (2 KiB): the unit of dirty flags, partial saves and digests.
+
+Smaller ones would cost more by their number than they save; of larger ones a thousand samples touch most of a
+large table.
+"""
 
 SMALL = 4096
 """At most this many floats are copied at each batch's start."""

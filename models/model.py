@@ -28,7 +28,7 @@ from models.kernels.judge import REASONS
 from models.kernels.plan import Batch, Scratch, make_plan
 from models.kernels.serve import serve_rows
 from models.kernels.table import read_table
-from models.layout import BINS, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SCALARS, SKIPPED, Layout
+from models.layout import BINS, BLOCK, REFUSED, ROWS_END, ROWS_FIRST, RUN, SAMPLES, SCALARS, SKIPPED, Layout
 from models.metrics import Metric, Metrics, read_metrics
 from models.optimizers import CLOCK
 from models.readable import Wanted, Weight, read_memory
@@ -51,7 +51,7 @@ _DTYPES: dict[str, type[np.generic]] = {
 """Of the arrays of a Batch, in its order."""
 
 NO_ORIGIN = np.empty(0, dtype=np.int64)
-SCRUB = 32
+SCRUB = 1024
 """Unchanged blocks (2 MiB) that a digest reads all the same."""
 
 
@@ -261,14 +261,13 @@ class Model:
         undos = self._left_out(undos)
         wanted = np.arange(self.layout.blocks) if blocks is None else np.unique(np.asarray(blocks, np.int64))
         places = np.full(self.layout.blocks, -1, dtype=np.int64)
-        ranges = {int(block): self.layout.block_range(int(block)) for block in wanted}
-        out = np.empty(sum(stop - start for start, stop in ranges.values()))
-        result, place = {}, 0
-        for block, (start, stop) in ranges.items():
-            places[block] = place
-            result[block] = out[place : place + stop - start]
-            result[block][:] = self.S[start:stop]
-            place += stop - start
+        places[wanted] = BLOCK * np.arange(len(wanted))  # the last one alone may be short
+        full = len(self.S) // BLOCK
+        out = self.S[: full * BLOCK].reshape(full, BLOCK)[wanted[wanted < full]].ravel()
+        if len(wanted) and wanted[-1] == full:
+            out = np.concatenate([out, self.S[full * BLOCK :]])
+        at = places[wanted].tolist()
+        result = {b: out[start : start + BLOCK] for b, start in zip(wanted.tolist(), at, strict=True)}
         for undo in reversed(undos):
             restore_blocks(out, places, undo.small, undo.journal, undo.length)
         first, end = self.S[ROWS_FIRST], self.S[ROWS_END]

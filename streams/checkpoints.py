@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from importlib import metadata
 from typing import Any
@@ -21,17 +21,19 @@ from safetensors import SafetensorError
 
 from infra.store import Checkpoint, CheckpointStore, StoreCorrupt
 from models.errors import SpecError
-from models.layout import Layout
-from models.model import Folded
 from models.spec import ModelSpec
 from streams.fold import Refused, check_genesis
 from streams.labels.fold import LateFold, Standing
 from streams.labels.tally import Tally
 from streams.log_format import PartitionId, parse_names
+from streams.pieces import Pieces
 from streams.view import View
 
 READABLE_WEIGHTS = 1_000
 """All weights of a model with no more names than this are readable, the heaviest of a larger one."""
+
+MANY_BLOCKS = 1_000
+"""Encoded in a thread: learning goes on meanwhile."""
 
 _COUNTS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
 _DECISIVE = ("log_offset", "log_topic_id", "last_worker", "last_seq", "genesis", "digest", *_COUNTS)
@@ -150,15 +152,19 @@ class Checkpoints:
     async def _save(self, since: int | None) -> str:
         model, fold = self._view.model, self._view.fold
         dirty = model.take_dirty()
-        folded = model.folded(blocks=None if since is None else dirty)
+        folded = model.folded(blocks=None if since is None else self._pieces.wanted(dirty))
         named, fold.names_changed = fold.names_changed, False
         offset = fold.log_offset
-        tensors = self._pieces.encode(folded)
-        if named or since is None:
-            tensors["names"] = self._names()
+        names = {"names": self._names()} if named or since is None else {}
         weights, scaling = self._readable()
         text_fields = self._text(model.digest(folded), scaling)
         try:
+            # From here on the fold goes on: `folded` is a copy.
+            if len(folded.blocks) > MANY_BLOCKS:
+                tensors = await asyncio.to_thread(self._pieces.encode, folded)
+            else:
+                tensors = self._pieces.encode(folded)
+            tensors |= names
             answer = await self._store.save(self._name, Checkpoint(text_fields, tensors, weights, since))
         except BaseException:
             model.restore_dirty(dirty)
@@ -245,67 +251,6 @@ class Checkpoints:
             fold.tally = decode(text["tally"], type=Tally)
         fold.names = parse_names(names)
         fold.names_changed = False
-
-
-class Pieces:
-    """How the tensors of a layout are cut into stored fields: where a block of the state ends."""
-
-    def __init__(self, layout: Layout, buffered: bool) -> None:
-        self._layout = layout
-        # A buffer that was emptied must overwrite the rows of the save before.
-        self._no_rows: dict[str, Any] = {}
-        if buffered:
-            self._no_rows = {
-                "rows.x": np.zeros((0, layout.dense)),
-                "rows.labels": np.zeros(0),
-                "rows.weights": np.zeros(0),
-                "rows.indptr": np.zeros(1, dtype=np.int64),
-                "rows.coordinates": np.zeros(0, dtype=np.uint32),
-                "rows.values": np.zeros(0),
-            }
-        self._of_block: dict[int, list[tuple[str, str, slice]]] = {b: [] for b in range(layout.blocks)}
-        self._of_tensor: dict[str, list[str]] = {}
-        for name in layout.tensors:
-            self._cut(name)
-
-    def _cut(self, name: str) -> None:
-        place = self._layout.place(name)
-        parts = []
-        for block in range(self._layout.blocks):
-            first, last = self._layout.block_range(block)
-            skipped = -(-max(0, first - place.start) // place.step)  # numbers of the blocks before
-            start = place.start + skipped * place.step
-            if start < min(last, place.stop):
-                parts.append((block, slice(start - first, min(last, place.stop) - first, place.step)))
-        fields = [name if len(parts) == 1 else f"{name}/{i}" for i in range(len(parts))]
-        self._of_tensor[name] = fields
-        for field, (block, part) in zip(fields, parts, strict=True):
-            self._of_block[block].append((field, name, part))
-
-    def encode(self, folded: Folded) -> dict[str, bytes]:
-        """Field → safetensors bytes, of the blocks and buffered rows that `folded` has."""
-        fields = {}
-        for block, values in folded.blocks.items():
-            for field, name, place in self._of_block[block]:
-                part = values[place]
-                if field == name:
-                    part = part.reshape(self._layout.tensors[name][1])
-                fields[field] = safetensors.numpy.save({name: np.ascontiguousarray(part)})
-        for name, rows in (folded.rows or self._no_rows).items():
-            fields[name] = safetensors.numpy.save({name: np.ascontiguousarray(rows)})
-        return fields
-
-    def decode(self, fields: Mapping[str, bytes]) -> dict[str, Any]:
-        """Inverse of `encode`, of all blocks; raises KeyError or SafetensorError."""
-        rest = dict(fields)
-        tensors = {}
-        for name, parts in self._of_tensor.items():
-            shape = self._layout.tensors[name][1]
-            found: Sequence[Any] = [safetensors.numpy.load(rest.pop(part))[name].ravel() for part in parts]
-            tensors[name] = np.concatenate(found).reshape(shape) if found else np.zeros(shape)
-        for name, value in rest.items():
-            tensors[name] = safetensors.numpy.load(value)[name]
-        return tensors
 
 
 def text_digest(text: Mapping[str, str]) -> str:

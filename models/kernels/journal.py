@@ -10,7 +10,7 @@ from models.kernels.jit import entry_point, helper, unsigned
 from models.kernels.plan import UInt8
 from models.rows import Float64, Int64
 
-BLOCK_SHIFT = 13
+BLOCK_SHIFT = 8
 """log2 of layout.BLOCK."""
 MOST = 8
 """Values of an entry."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from models.model import Model
-from streams.checkpoints import Pieces
+from streams.pieces import Pieces
 from tests.integration.harness import Stream, opened, terminate
 from tests.streams.simulation import plain_fold
 
