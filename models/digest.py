@@ -6,6 +6,7 @@ of the buffered rows. Bytes count: 0.0 and -0.0 differ, and so do NaNs with diff
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Any
@@ -16,11 +17,13 @@ import numpy.typing as npt
 from models.rows import Float64
 
 _SIZE = 16
+_LITTLE = sys.byteorder == "little"
 
 
 def _digest(array: npt.NDArray[Any]) -> bytes:
-    little = array.astype(array.dtype.newbyteorder("<"), copy=False)
-    return blake2b(np.ascontiguousarray(little).data, digest_size=_SIZE).digest()
+    if not (_LITTLE and array.flags.c_contiguous):
+        array = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
+    return blake2b(array.data, digest_size=_SIZE).digest()
 
 
 class BlockDigests:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import functools
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from importlib import metadata
@@ -32,7 +33,7 @@ from streams.view import View
 READABLE_WEIGHTS = 1_000
 """All weights of a model with no more names than this are readable, the heaviest of a larger one."""
 
-MANY_BLOCKS = 1_000
+MANY_BLOCKS = 8_000
 """Encoded in a thread: learning goes on meanwhile."""
 
 _COUNTS = ("samples_learned", "dead_letters", "refused", "skipped", "ignored", "undecodable")
@@ -211,7 +212,7 @@ class Checkpoints:
             "memory": json(model.memory()),
             "last_refused": json([[r.topic, r.partition, r.offset, r.reason] for r in fold.last_refused]),
             "digest": digest,
-            "release": metadata.version("gradstream"),
+            "release": _release(),
             "saved_by": self._view.worker,
             "saved_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         }
@@ -251,6 +252,12 @@ class Checkpoints:
             fold.tally = decode(text["tally"], type=Tally)
         fold.names = parse_names(names)
         fold.names_changed = False
+
+
+@functools.cache
+def _release() -> str:
+    """Which release this is; found out once, since that parses a file."""
+    return metadata.version("gradstream")
 
 
 def text_digest(text: Mapping[str, str]) -> str:

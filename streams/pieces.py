@@ -62,13 +62,9 @@ class Pieces:
         for name, (first, last) in self._whole.items():
             if first == last or first in blocks:
                 fields[name] = self._tensor(name, [blocks[b] for b in range(first, last)], first)
-        numbers = np.fromiter(blocks, np.int64, len(blocks))
+        numbers = np.sort(np.fromiter(blocks, np.int64, len(blocks)))
         for name, place in self._cut.items():
-            first, last = place.start // BLOCK, (place.stop - 1) // BLOCK
-            for block in numbers[(numbers >= first) & (numbers <= last)].tolist():
-                start, stop = self._within(place, block)
-                part = blocks[block][start : stop : place.step]
-                fields[f"{name}/{block - first}"] = self._header(name, len(part)) + part.tobytes()
+            fields |= self._pieces(name, place, blocks, numbers)
         for name, rows in (folded.rows or self._no_rows).items():
             fields[name] = safetensors.numpy.save({name: np.ascontiguousarray(rows)})
         return fields
@@ -88,6 +84,26 @@ class Pieces:
         for name, value in rest.items():
             tensors[name] = safetensors.numpy.load(value)[name]
         return tensors
+
+    def _pieces(
+        self, name: str, place: slice, blocks: Mapping[int, Float64], numbers: Int64
+    ) -> dict[str, bytes]:
+        """Those of one tensor that lie in blocks of these numbers."""
+        first, last = place.start // BLOCK, (place.stop - 1) // BLOCK
+        wanted = numbers[(numbers >= first) & (numbers <= last)]
+        inner = wanted[(wanted > first) & (wanted < last)] if BLOCK % place.step == 0 else wanted[:0]
+        fields: dict[str, bytes] = {}
+        if len(inner):  # of these each has as many, at the same places
+            start, _ = self._within(place, int(inner[0]))
+            parts = np.stack([blocks[block][start :: place.step] for block in inner.tolist()])
+            header, together, size = self._header(name, parts.shape[1]), parts.tobytes(), 8 * parts.shape[1]
+            for at, block in enumerate((inner - first).tolist()):
+                fields[f"{name}/{block}"] = header + together[at * size : (at + 1) * size]
+        for block in np.setdiff1d(wanted, inner).tolist():
+            start, stop = self._within(place, block)
+            part = blocks[block][start : stop : place.step]
+            fields[f"{name}/{block - first}"] = self._header(name, len(part)) + part.tobytes()
+        return fields
 
     def _tensor(self, name: str, blocks: Sequence[Float64], first: int) -> bytes:
         place = self._layout.place(name)
