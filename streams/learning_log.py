@@ -26,6 +26,8 @@ from aiokafka.errors import (
 from models.errors import GradstreamError
 from streams.broken_connections import fetching_ended
 from streams.log_format import LogRecord, envelope, parse_record
+from streams.native.fetching import all_of, fetch_raw
+from streams.native.record_set import one_record
 
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 FETCH_WAIT_MS = 100  # a question for the log's end waits behind a fetch on the same connection
@@ -68,6 +70,7 @@ class LogReader:
         """Connect; `stand` comes next. Raises LogError."""
         with self._errors():
             await self._consumer.start()
+        fetch_raw(self._consumer)
 
     def stand(self, offset: int) -> None:
         """Read from `offset` on."""
@@ -102,7 +105,7 @@ class LogReader:
                 f"{self.topic}: the offset to be read next is not in the log any more (truncated, or made "
                 "again); forget the model: gradstream reset"
             ) from error
-        raw = fetched.get(self._tp, ())
+        raw = all_of(fetched.get(self._tp, ()))
         return [parse_record(record.offset, record.key, record.value, record.headers) for record in raw]
 
     async def stop(self) -> None:
@@ -152,14 +155,10 @@ class LogWriter:
         if self._producer is None:
             raise AppendFailed(f"{self.topic}: the producer is closed")
         try:
-            sent = await self._producer.send_and_wait(
-                self.topic,
-                key=kind.encode(),
-                value=value,
-                partition=0,
-                headers=envelope(worker, seq, **headers),
-                timestamp_ms=int(time.time() * 1000),
+            record = one_record(
+                kind.encode(), value, envelope(worker, seq, **headers), int(time.time() * 1000)
             )
+            sent = await (await self._producer.send_batch(record, self.topic, partition=0))
         except (KafkaError, OSError) as error:
             await self.stop()
             large = isinstance(error, _TOO_LARGE)

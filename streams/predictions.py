@@ -15,7 +15,10 @@ from aiokafka.errors import KafkaError
 from models.errors import GradstreamError
 from streams.native.record_set import RecordSet
 
-BATCH_BYTES = 512 * 1024
+BATCH_BYTES = 960_000
+"""Below what brokers take (max.message.bytes was 1,000,012 for long), and a whole fetch of predictions: one
+batch of a partition is under way at a time.
+"""
 LARGEST_REQUEST = 64 * 1024 * 1024
 
 

@@ -7,6 +7,8 @@ everything that they reach.
 
 from __future__ import annotations
 
+import builtins
+import dis
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -98,6 +100,10 @@ def _collect(function: Callable[..., Any], parts: dict[str, str]) -> None:
     name = f"{function.__module__}.{function.__qualname__}"
     if name in parts:
         return
+    known = function.__globals__.keys() | vars(builtins).keys()
+    named = {one.argval for one in dis.get_instructions(function) if one.opname == "LOAD_GLOBAL"}
+    if later := sorted(named - known):  # what is not there yet could not be part of the stamp
+        raise NameError(f"{name}: {', '.join(later)} has to stand above the entry point")
     code = function.__code__
     constants = [c for c in code.co_consts if c != function.__doc__]
     parts[name] = repr((code.co_code, constants, code.co_names, code.co_varnames))

@@ -83,28 +83,6 @@ def list_batches(data: UInt8, out: Int64) -> int:
     return count
 
 
-@entry_point()
-def list_records(data: UInt8, batches: Int64, since: int, out: Int64) -> int:
-    """Write the records of offsets ≥ since (RECORD_COLUMNS each) to out (m, …); returns how many.
-
-    batches: (b, BATCH_COLUMNS), their records uncompressed at START … STOP of data. -1: what stands there is
-    no record.
-    """
-    count = 0
-    for b in range(len(batches)):
-        batch = batches[b]
-        at, stop = batch[START], batch[STOP]
-        for _ in range(batch[COUNT]):
-            if count == len(out):
-                return -1
-            row = out[count]
-            at = _record(data, at, stop, batch, row)
-            if at < 0:
-                return -1
-            count += row[OFFSET] >= since
-    return count
-
-
 @part
 def _record(data: UInt8, at: int, stop: int, batch: Int64, row: Int64) -> int:
     """Read one record at `at`; returns where the next one is, -1: it is none."""
@@ -129,17 +107,50 @@ def _record(data: UInt8, at: int, stop: int, batch: Int64, row: Int64) -> int:
     return end
 
 
+@entry_point()
+def list_records(data: UInt8, batches: Int64, since: int, out: Int64) -> int:
+    """Write the records of offsets ≥ since (RECORD_COLUMNS each) to out (m, …); returns how many.
+
+    batches: (b, BATCH_COLUMNS), their records uncompressed at START … STOP of data. -1: what stands there is
+    no record.
+    """
+    count = 0
+    for b in range(len(batches)):
+        batch = batches[b]
+        at, stop = batch[START], batch[STOP]
+        for _ in range(batch[COUNT]):
+            if count == len(out):
+                return -1
+            row = out[count]
+            at = _record(data, at, stop, batch, row)
+            if at < 0:
+                return -1
+            count += row[OFFSET] >= since
+    return count
+
+
 def headers_of(data: bytes, at: int, end: int) -> tuple[tuple[str, bytes | None], ...]:
     """The headers of one record, which stand at [at, end) of the bytes."""
     number, at = _plain_varint(data, at, end)
+    if number < 0:
+        raise ValueError(f"a record of {number} headers")
     found = []
     for _ in range(number):
-        size, at = _plain_varint(data, at, end)
-        name, at = data[at : at + size].decode(), at + size
-        size, at = _plain_varint(data, at, end)
-        found.append((name, None if size < 0 else data[at : at + size]))
-        at += max(size, 0)
+        name, at = _sized(data, at, end)
+        value, at = _sized(data, at, end)
+        if name is None:
+            raise ValueError("a header without a name")
+        found.append((name.decode(), value))
     return tuple(found)
+
+
+def _sized(data: bytes, at: int, end: int) -> tuple[bytes | None, int]:
+    size, at = _plain_varint(data, at, end)
+    if size < 0:
+        return None, at
+    if at + size > end:
+        raise ValueError("a record that is cut short")
+    return data[at : at + size], at + size
 
 
 def _plain_varint(data: bytes, at: int, end: int) -> tuple[int, int]:

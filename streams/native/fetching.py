@@ -25,6 +25,7 @@ from streams.native.batches import (
     COMPRESSION,
     CONTROL,
     COUNT,
+    HEADER,
     KEY,
     MAGIC,
     NEXT_OFFSET,
@@ -36,6 +37,7 @@ from streams.native.batches import (
     list_batches,
     list_records,
 )
+from streams.native.checksum import crc32c
 from streams.native.raw import RawRecords
 from streams.records import Record
 
@@ -45,8 +47,13 @@ _DECODERS: dict[int, Callable[[bytes], bytes]] = {
     3: codec.lz4_decode,
     4: codec.zstd_decode,
 }
+_KNOWN = {0, 1} | ({2, 3, 4} if codec.has_zstd() else set())
+LEAST_RECORD = 7
+"""Bytes that a record has at least."""
 _SOME = 64
 """Batches that there is room for at first."""
+CHECK_CRCS = 2
+"""Which of the further arguments of aiokafka's PartitionRecords."""
 ABORT = 0
 """Type of the control record behind an aborted transaction."""
 
@@ -79,13 +86,17 @@ class RawPartitionRecords:
         *others: Any,
     ) -> None:
         self._tp, self._fetch, self._others = tp, records, others
+        self._check = len(others) > CHECK_CRCS and bool(others[CHECK_CRCS])
         self._aborted = sorted(aborted_transactions or (), key=lambda one: one[1])
         self.next_fetch_offset = fetch_offset
+        self._plain: Any = None
 
     def __iter__(self) -> Iterator[Any]:
         """A RawRecords if there is any record; or, of what is not understood, aiokafka's records."""
         data = np.frombuffer(self._fetch.data, np.uint8)
         batches = _batches(data)
+        if self._check and batches is not None and not _undamaged(self._fetch.data, batches):
+            batches = None  # aiokafka's reader says so
         records = None if batches is None else self._records(data, batches)
         if batches is None or records is None:
             yield from self._by_aiokafka()
@@ -99,8 +110,13 @@ class RawPartitionRecords:
         since, attributes = self.next_fetch_offset, batches[:, ATTRIBUTES]
         if (attributes & (CONTROL | TRANSACTIONAL)).any():
             batches = self._committed(data, batches)
+        if not (set((batches[:, ATTRIBUTES] & COMPRESSION).tolist()) <= _KNOWN):
+            return None
         data, batches = _uncompressed(data, batches)
-        index = np.empty((int(batches[:, COUNT].sum()), RECORD_COLUMNS), np.int64)
+        counts = batches[:, COUNT]
+        if counts.min(initial=0) < 0 or counts.sum() > len(data) // LEAST_RECORD:
+            return None
+        index = np.empty((int(counts.sum()), RECORD_COLUMNS), np.int64)
         found = list_records(data, batches, since, index)
         return None if found < 0 else RawRecords(data, index[:found])
 
@@ -119,13 +135,14 @@ class RawPartitionRecords:
         return np.ascontiguousarray(batches[kept])
 
     def _by_aiokafka(self) -> Iterator[Record]:
-        records = driver.PartitionRecords(
-            self._tp, self._fetch.plain, self._aborted, self.next_fetch_offset, *self._others
-        )
-        for record in records:
-            self.next_fetch_offset = records.next_fetch_offset
+        if self._plain is None:  # whoever took some of them goes on with the others
+            self._plain = driver.PartitionRecords(
+                self._tp, self._fetch.plain, self._aborted, self.next_fetch_offset, *self._others
+            )
+        for record in self._plain:
+            self.next_fetch_offset = self._plain.next_fetch_offset
             yield record
-        self.next_fetch_offset = records.next_fetch_offset
+        self.next_fetch_offset = self._plain.next_fetch_offset
 
 
 def _batches(data: UInt8) -> Int64 | None:
@@ -135,8 +152,20 @@ def _batches(data: UInt8) -> Int64 | None:
         out = np.empty((room, BATCH_COLUMNS), np.int64)
         found = list_batches(data, out)
         if found >= 0:
-            return None if (out[:found, MAGIC] != 2).any() else out[:found]
+            end = int(out[found - 1, STOP]) if found else 0
+            former = data[end + 16 : end + 17] != 2  # a short message of such a format is no batch
+            return None if (out[:found, MAGIC] != 2).any() or former.any() else out[:found]
         room *= 8
+
+
+def _undamaged(data: bytes, batches: Int64) -> bool:
+    """Whether all batches have the checksum that they were written with."""
+    for batch in batches:
+        start = int(batch[START]) - HEADER
+        expected = int.from_bytes(data[start + 17 : start + 21], "big")
+        if crc32c(data[start + 21 : int(batch[STOP])]) != expected:
+            return False
+    return True
 
 
 def _uncompressed(data: UInt8, batches: Int64) -> tuple[UInt8, Int64]:

@@ -44,31 +44,6 @@ class Answers(NamedTuple):
     columns: Texts
 
 
-@entry_point(Texts, Answers)
-def write_predictions(answers: Answers, start: int, most: int, out: UInt8, scratch: UInt8) -> tuple[int, int]:
-    """Write records behind the header of a batch to out until that has `most` bytes, one at least.
-
-    Returns the row after the last one written, and the size of the batch.
-    """
-    at, i = HEADER, start
-    while i < answers.offsets.size:
-        size = _value(answers, i, scratch)
-        key = answers.keys_size[i]
-        length = 2 + varint_size(i - start) + varint_size(key) + max(key, 0) + varint_size(size) + size + 1
-        if i > start and at + varint_size(length) + length > most:
-            break
-        at = write_varint(out, at, length)
-        out[at], out[at + 1] = 0, 0  # attributes, and the time since the batch's
-        at = write_varint(out, at + 2, i - start)
-        at = write_varint(out, at, key)
-        at = _copied(answers.data, answers.keys_at[i], key, out, at)
-        at = write_varint(out, at, size)
-        at = _copied(scratch, 0, size, out, at)
-        out[at] = 0  # headers
-        at, i = at + 1, i + 1
-    return i, at
-
-
 @helper
 def _value(answers: Answers, i: int, out: UInt8) -> int:
     """Write the JSON of one prediction to out; returns its size."""
@@ -149,3 +124,28 @@ def write_varint(out: UInt8, at: int, value: int) -> int:
         at += 1
     out[unsigned(at)] = left
     return at + 1
+
+
+@entry_point(Texts, Answers)
+def write_predictions(answers: Answers, start: int, most: int, out: UInt8, scratch: UInt8) -> tuple[int, int]:
+    """Write records behind the header of a batch to out until that has `most` bytes, one at least.
+
+    Returns the row after the last one written, and the size of the batch.
+    """
+    at, i = HEADER, start
+    while i < answers.offsets.size:
+        size = _value(answers, i, scratch)
+        key = answers.keys_size[i]
+        length = 2 + varint_size(i - start) + varint_size(key) + max(key, 0) + varint_size(size) + size + 1
+        if i > start and at + varint_size(length) + length > most:
+            break
+        at = write_varint(out, at, length)
+        out[at], out[at + 1] = 0, 0  # attributes, and the time since the batch's
+        at = write_varint(out, at + 2, i - start)
+        at = write_varint(out, at, key)
+        at = _copied(answers.data, answers.keys_at[i], key, out, at)
+        at = write_varint(out, at, size)
+        at = _copied(scratch, 0, size, out, at)
+        out[at] = 0  # headers
+        at, i = at + 1, i + 1
+    return i, at

@@ -104,8 +104,8 @@ class RawRecords(Sequence[RawRecord]):
         sizes = self.places[:, size]
         if not len(sizes) or sizes.max() < 0:
             return [None] * len(sizes)
-        first, last = int(self.places[0, at]), int(self.places[-1, END])
-        data = self.data[first:last].tobytes()  # records stand in order
+        first, last = int(self.places[:, at].min()), int(self.places[:, END].max())
+        data = self.data[first:last].tobytes()
         starts = self.places[:, at] - first
         stops = starts + sizes
         return [

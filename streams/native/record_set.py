@@ -7,11 +7,11 @@ append, close, closed, size, record_count, _set_producer_state, _build.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
-from aiokafka.record.util import calc_crc32c
-
 from streams.native.batches import HEADER
+from streams.native.checksum import crc32c
 
 _HEADER = struct.Struct(">qiibIhiqqqhii")
 _BEHIND_CRC = 21
@@ -53,7 +53,7 @@ class RecordSet:
     def _build(self) -> bytearray:
         if self._written != self._producer:
             self._write_header(0)
-            self._write_header(calc_crc32c(memoryview(self._data)[_BEHIND_CRC:]))
+            self._write_header(crc32c(bytes(memoryview(self._data)[_BEHIND_CRC:])))
             self._written = self._producer
         return self._data
 
@@ -62,6 +62,31 @@ class RecordSet:
         producer, epoch, sequence = self._producer
         counted = 0, last, self._time, self._time, producer, epoch, sequence, self._count
         _HEADER.pack_into(self._data, 0, 0, length, _NO_EPOCH, 2, crc, *counted)
+
+
+def one_record(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]], timestamp: int
+) -> RecordSet:
+    """A batch of one record."""
+    parts = [b"\0\0\0", *_sized(key), *_sized(value), _varint(len(headers))]
+    for name, text in headers:
+        parts += [*_sized(name.encode()), *_sized(text)]
+    size = _varint(sum(map(len, parts)))
+    return RecordSet(bytearray(b"".join([bytes(HEADER), size, *parts])), 1, timestamp)
+
+
+def _sized(data: bytes | None) -> tuple[bytes, ...]:
+    return (_varint(-1),) if data is None else (_varint(len(data)), data)
+
+
+def _varint(value: int) -> bytes:
+    """A zigzag-encoded integer of variable length."""
+    left, out = (value << 1) ^ (value >> 63), bytearray()
+    while left >= 128:
+        out.append(left & 127 | 128)
+        left >>= 7
+    out.append(left)
+    return bytes(out)
 
 
 assert _HEADER.size == HEADER

@@ -72,24 +72,6 @@ class Parsed(NamedTuple):
     scratch: UInt8
 
 
-@entry_point(SamplePlan, Parsed)
-def parse_samples(data: UInt8, records: Int64, plan: SamplePlan, out: Parsed) -> int:
-    """Parse the values of records (n, RECORD_COLUMNS); returns how many names there are in `fresh`."""
-    count = 0
-    for field in range(out.seen.size):
-        out.seen[field] = -1
-    for i in range(len(records)):
-        start, size = records[i, VALUE], records[i, VALUE_SIZE]
-        for column in range(out.numeric.shape[1]):
-            out.numeric[i, column] = np.nan
-        out.labels[i], out.weights[i], out.timestamps[i] = np.nan, 1.0, records[i, TIMESTAMP]
-        out.id_at[i], out.id_size[i] = ABSENT, ABSENT
-        out.sure[i] = size > 0 and _sample(data, start, start + size, plan, out, i)
-        if out.sure[i]:
-            count = _hash_names(data, plan, out, i, count)
-    return count
-
-
 @helper
 def _sample(data: UInt8, at: int, end: int, plan: SamplePlan, out: Parsed, i: int) -> bool:
     """One object of the known keys, and others whose values are plain."""
@@ -415,3 +397,21 @@ def _id(data: UInt8, at: int, end: int, out: Parsed, i: int) -> int:
         return stop + 1
     kind, stop = literal(data, at, end)
     return stop if kind == NULL else -1
+
+
+@entry_point(SamplePlan, Parsed)
+def parse_samples(data: UInt8, records: Int64, plan: SamplePlan, out: Parsed) -> int:
+    """Parse the values of records (n, RECORD_COLUMNS); returns how many names there are in `fresh`."""
+    count = 0
+    for field in range(out.seen.size):
+        out.seen[field] = -1
+    for i in range(len(records)):
+        start, size = records[i, VALUE], records[i, VALUE_SIZE]
+        for column in range(out.numeric.shape[1]):
+            out.numeric[i, column] = np.nan
+        out.labels[i], out.weights[i], out.timestamps[i] = np.nan, 1.0, records[i, TIMESTAMP]
+        out.id_at[i], out.id_size[i] = ABSENT, ABSENT
+        out.sure[i] = size > 0 and _sample(data, start, start + size, plan, out, i)
+        if out.sure[i]:
+            count = _hash_names(data, plan, out, i, count)
+    return count

@@ -12,6 +12,8 @@ from models.kernels.fold import fold_rows
 from models.kernels.plan import Batch, Plan
 from models.learners import factorization, linear, mlp
 from models.model import Model
+from streams.native import json_time
+from streams.native.json_time import moment
 from tests.models.samples import make_rows, model_spec
 
 
@@ -55,3 +57,21 @@ def test_a_kernel_is_compiled_again_when_a_struct_changes():
 def test_the_cache_is_stamped_with_the_fingerprint():
     # A private attribute of numba: this test says so should it move.
     assert len(fold_rows._cache._cache_file._source_stamp) == 64
+
+
+def test_an_entry_point_above_a_function_that_it_calls_is_refused():
+    # Its stamp would leave that function out, and a stale kernel could be loaded.
+    with pytest.raises(NameError, match="defined_later has to stand above the entry point"):
+        jit.entry_point()(lambda: defined_later())  # noqa: F821
+
+
+def test_a_kernel_is_compiled_again_when_a_table_that_it_reads_changes(monkeypatch):
+    before = jit.fingerprint(moment.py_func)
+    monkeypatch.setattr(json_time, "_DAYS", json_time._DAYS + 1)
+    assert before != jit.fingerprint(moment.py_func)
+
+
+def test_two_versions_of_a_kernel_have_cache_files_of_their_own():
+    file = fold_rows._cache._cache_file
+    assert file._source_stamp[:16] in file._index_name
+    assert file._source_stamp[:16] in file._data_name(1)
