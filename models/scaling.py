@@ -39,22 +39,46 @@ def take_in(old: Float64, at: int, numeric: Float64, row: int, d: int, scalings:
 
     scalings: (d,) the code of each column. False if a number is not finite or explodes.
     """
+    extremes = 0
+    for c in range(d):
+        extremes += scalings[c] == MIN_MAX
+    if extremes == 0:
+        return _take_in_moments(old, at, numeric, row, d, new)
     bad = 0
     for c in range(d):
         x = numeric[unsigned(row + c)]
         n, second, third = old[unsigned(at + c)], old[unsigned(at + d + c)], old[unsigned(at + 2 * d + c)]
         seen = x == x  # selected afterwards, not branched on, so that columns can be worked on side by side
-        extremes, first = scalings[c] == MIN_MAX, n == 0.0
+        first = n == 0.0
         delta = x - second
         moved = second + delta / (n + 1.0)
         grown = third + delta * (x - moved)
         low = x if first or x < second else second
         high = x if first or x > third else third
-        a, b = (low, high) if extremes else (moved, grown)
+        a, b = (low, high) if scalings[c] == MIN_MAX else (moved, grown)
         new[unsigned(c)] = n + 1.0 if seen else n
         new[unsigned(d + c)] = a if seen else second
         new[unsigned(2 * d + c)] = b if seen else third
         bad += 1 if seen and not (abs(a) <= LIMIT and b <= LIMIT) else 0
+    return bad == 0
+
+
+@helper
+def _take_in_moments(old: Float64, at: int, numeric: Float64, row: int, d: int, new: Float64) -> bool:
+    """As `take_in`, where no column is min-max: without branches."""
+    bad = 0
+    for c in range(d):
+        x = numeric[unsigned(row + c)]
+        n, mean, m2 = old[unsigned(at + c)], old[unsigned(at + d + c)], old[unsigned(at + 2 * d + c)]
+        seen = x == x
+        delta = x - mean
+        moved = mean + delta / (n + 1.0)
+        grown = m2 + delta * (x - moved)
+        new[unsigned(c)] = n + 1.0 if seen else n
+        new[unsigned(d + c)] = moved if seen else mean
+        new[unsigned(2 * d + c)] = grown if seen else m2
+        fine = (abs(moved) <= LIMIT) & (grown <= LIMIT)
+        bad += seen & (not fine)
     return bad == 0
 
 

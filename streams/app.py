@@ -16,6 +16,7 @@ from streams import broken_connections, raw_records
 from streams.labels.clients import LateClients
 from streams.learning_log import LogReader, LogWriter
 from streams.model_worker import ModelWorker
+from streams.native import produce
 from streams.predictions import Output
 from streams.shared_topic import MakeReader
 from streams.topic_reader import TopicReader
@@ -30,6 +31,7 @@ async def run_worker(settings: Settings, model: str | None = None, drain: bool =
     """
     raw_records.install()
     broken_connections.install()
+    produce.install()
     chosen = settings.models if model is None else {model: settings.models[model]}
     group_id = settings.group_id if model is None else f"{settings.group_id}.{model}"
     topics = Topics(settings.kafka)

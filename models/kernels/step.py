@@ -15,10 +15,11 @@ from models.kernels.normalized_rows import meet_rows
 from models.kernels.plan import SAMPLE, WINDOW, Plan, Scratch, Stored
 from models.layout import PENALTY, SAMPLES
 from models.losses import to_derivative
-from models.optimizers import FTRL
+from models.optimizers import ADAGRAD, FTRL
+from models.optimizers.adagrad import adagrad_step
 from models.optimizers.catch_up import STEPS, Optimizer
 from models.optimizers.step import add_l2, optimize, penalise, stamp, tick
-from models.rows import Float64
+from models.rows import Float64, Int64
 from models.scaling import LIMIT
 from models.schedules import rate_at
 
@@ -134,6 +135,18 @@ def _scale_factors(fm: Mark, plan: Plan, scratch: Scratch, n: int) -> None:
 
 
 @helper
+def _optimize(
+    lazy: Mark, nag: Mark, o: Optimizer, free: Int64, w: Float64, state: Float64, room: int, g: Float64,
+    size: int, rate: float, clock: Float64,
+) -> None:  # fmt: skip
+    """As `optimize`; of the shortest steps a call would cost as much as the step."""
+    if lazy is None and nag is None and o.code == ADAGRAD:
+        adagrad_step(w, state, g, size, rate)
+    else:
+        optimize(lazy, nag, o, free, w, state, room, g, size, rate, clock)
+
+
+@helper
 def take_steps(
     plan: Plan, S: Float64, stored: Stored, start: int, stop: int, scratch: Scratch, n: int
 ) -> int:
@@ -154,7 +167,7 @@ def take_steps(
             break
         _tick(plan.lazy, o, scratch.clock, rate)
         _keep(plan.fm, plan, scratch, size)
-        optimize(
+        _optimize(
             plan.lazy, plan.nag, o, plan.free, scratch.w, scratch.state, room, scratch.g, size, rate,
             scratch.clock,
         )  # fmt: skip
