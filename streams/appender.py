@@ -23,6 +23,10 @@ from streams.view import Batch, View
 MAX_NAMES_A_RECORD = 10_000
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 5.0
 GIVE_UP_SECONDS = 60.0
+LINGER_SECONDS = 0.02
+"""So long a batch may wait for others to leave with it, where nobody else waits for the record."""
+ENOUGH = 500
+"""Samples that are not waited with."""
 LEAST_DATA_BYTES = 256 * 1024
 
 
@@ -30,14 +34,21 @@ class Appender:
     """Sends what is pending. `failed` is awaited after a doubtful append, before anything else is sent."""
 
     def __init__(
-        self, view: View, writer: LogWriter, changes: Changes, failed: Callable[[], Awaitable[None]]
+        self,
+        view: View,
+        writer: LogWriter,
+        changes: Changes,
+        failed: Callable[[], Awaitable[None]],
+        alone: Callable[[], bool] = lambda: False,
     ) -> None:
+        """`alone`: whether no other worker waits for what this one appends."""
         self.last_delivery: float | None = None
         self.last_append: float | None = None
         self._view = view
         self._writer = writer
         self._changes = changes
         self._failed = failed
+        self._alone = alone
         self._deliveries: dict[Batch, asyncio.Task[None]] = {}
         self._one_at_a_time = asyncio.Lock()
         self._failure: LogError | None = None  # while the producer is closed for it
@@ -54,6 +65,7 @@ class Appender:
             await delivery
             self.last_delivery = time.monotonic()
 
+        batch.made = asyncio.get_running_loop().time()
         self._deliveries[batch] = asyncio.create_task(run(), name=f"deliver {batch.partition}")
 
     def settle(self) -> None:
@@ -72,6 +84,7 @@ class Appender:
             if batch is None:
                 continue
             await asyncio.shield(self._deliveries[batch])
+            await self._linger(batch)
             try:
                 await self._append(batch)
             except AppendFailed as error:
@@ -80,6 +93,12 @@ class Appender:
                 await self._recover(error)
             else:
                 self._succeeded()
+
+    async def _linger(self, first: Batch) -> None:
+        """At a low rate several batches leave in one record: that costs a fraction of one each."""
+        wait = first.made + LINGER_SECONDS - asyncio.get_running_loop().time() if self._alone() else 0.0
+        if wait > 0.0 and sum(len(batch.rows) for batch in self._view.pending if batch.seq is None) < ENOUGH:
+            await asyncio.sleep(wait)
 
     async def append_plain(self, kind: str, value: bytes | None = None, **headers: object) -> None:
         """Append a record that carries no samples, twice if the first is in doubt; raises LogError."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from models.rows import Float64, Int64
 from streams.ingest import Ingested
+from streams.lanes import BATCH_BYTES
 from streams.log_format import PartitionId
 from streams.native.predictions import PredictionWriter
 from streams.native.raw_ids import RawIds, RawKeys
-from streams.predictions import BATCH_BYTES, Output
+from streams.predictions import Output
 from streams.records import DeadLetter, PredictionEncoder, dead_letter_headers
 
 if TYPE_CHECKING:

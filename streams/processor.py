@@ -120,7 +120,7 @@ class Processor:
         self.pacing = Pacing()
         self._changes = Changes()
         self._folding = asyncio.Lock()
-        self._appender = Appender(view, writer, self._changes, self._begin_again)
+        self._appender = Appender(view, writer, self._changes, self._begin_again, lambda: self.pacing.alone)
         self._recoveries: dict[PartitionId, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -36,11 +36,12 @@ class Batch:
     seq: int | None = None  # of the log record that it was sent in
     names: dict[int, str] = field(default_factory=dict)  # sent with it
     outgoing_bytes: int = 0  # about what its predictions and dead letters hold in memory
+    made: float = 0.0  # when it was processed, by the event loop's clock
+    nbytes: int = field(init=False)
+    """About what it holds in memory, and takes in the log."""
 
-    @property
-    def nbytes(self) -> int:
-        """About what it holds in memory, and takes in the log."""
-        return 512 + self.rows.nbytes
+    def __post_init__(self) -> None:
+        self.nbytes = 512 + self.rows.nbytes
 
 
 @dataclass(slots=True)

@@ -28,10 +28,8 @@ class LateBatch(Batch):
     change: Change = field(default_factory=Change)
     size: int = 0
 
-    @property
-    def nbytes(self) -> int:
-        """About what it holds in memory, and takes in the log."""
-        return self.size
+    def __post_init__(self) -> None:
+        self.nbytes = self.size
 
 
 class LateView(View):

@@ -60,7 +60,8 @@ class PredictionWriter:
         )
         value = self._most(answers, served.shape[1])
         largest = value + int(answers.keys_size.max(initial=0)) + 64
-        out, scratch = np.empty(batch_bytes + largest, np.uint8), np.empty(value, np.uint8)
+        room = min(batch_bytes, len(ids) * largest) + largest
+        out, scratch = np.empty(room, np.uint8), np.empty(value, np.uint8)
         start, sets, now = 0, list[RecordSet](), int(time.time() * 1000)
         while start < len(ids):
             stop, size = write_predictions(answers, start, batch_bytes, out, scratch)

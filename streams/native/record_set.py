@@ -25,7 +25,7 @@ class RecordSet:
     def __init__(self, data: bytearray, count: int, timestamp: int) -> None:
         self._data = data
         self._count = count
-        self._time = timestamp
+        self.timestamp = timestamp
         self._producer = _NO_PRODUCER
         self._written: tuple[int, int, int] | None = None
 
@@ -38,6 +38,10 @@ class RecordSet:
     def closed(self) -> bool:
         """It is."""
         return True
+
+    def records(self) -> bytes:
+        """What stands behind the header."""
+        return bytes(memoryview(self._data)[HEADER:])
 
     def size(self) -> int:
         """Bytes of the batch."""
@@ -60,7 +64,7 @@ class RecordSet:
     def _write_header(self, crc: int) -> None:
         length, last = len(self._data) - 12, self._count - 1
         producer, epoch, sequence = self._producer
-        counted = 0, last, self._time, self._time, producer, epoch, sequence, self._count
+        counted = 0, last, self.timestamp, self.timestamp, producer, epoch, sequence, self._count
         _HEADER.pack_into(self._data, 0, 0, length, _NO_EPOCH, 2, crc, *counted)
 
 

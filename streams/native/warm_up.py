@@ -8,6 +8,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from models.features import Encoder
 from models.spec import FeatureSpec, ModelSpec
 from streams.native.fetching import RawFetch, RawPartitionRecords
+from streams.native.merge import merged
 from streams.native.predictions import PredictionWriter
 from streams.native.raw_ids import RawIds, RawKeys
 from streams.native.samples import offsets_of, parser_of
@@ -27,4 +28,5 @@ def load() -> None:
         parsed, _ = parser.parse(records)
         rows = parser.rows(parsed, offsets_of(records))
         ids = RawIds(records.data, parsed.id_at, parsed.id_size, "", rows.offsets)
-        writer.write(ids, RawKeys(records), np.zeros((1, 1)), np.zeros(1, np.int64), "s", 0, 1 << 16)
+        sets = writer.write(ids, RawKeys(records), np.zeros((1, 1)), np.zeros(1, np.int64), "s", 0, 1 << 16)
+        merged([*sets, *sets])

@@ -11,11 +11,11 @@ from infra.kafka_admin import TopicInfo
 from infra.settings import ModelSettings
 from infra.store import CheckpointStore
 from streams.group_input import Input
+from streams.lanes import DeliveryFailed
 from streams.learning_log import AppendFailed
 from streams.log_format import PartitionId
 from streams.memory_log import MemoryLogReader
 from streams.model_worker import ModelWorker
-from streams.predictions import DeliveryFailed
 from streams.processor import Fetched
 from tests.streams.machine_world import Input as Samples
 from tests.streams.machine_world import MemoryOutput, Outbox, WatchedLog, WatchedWriter

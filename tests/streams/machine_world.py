@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 from infra.memory_store import MemoryStore
 from infra.store import Checkpoint, SaveAnswer
 from models.rows import Float64, Rows
+from streams.lanes import DeliveryFailed
 from streams.log_format import LogRecord, parse_record
 from streams.memory_log import Append, Headers, MemoryLog, MemoryLogWriter
-from streams.predictions import DeliveryFailed
 from tests.streams.machine_contract import PlainFold
 
 

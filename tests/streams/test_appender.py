@@ -61,11 +61,11 @@ def rows(n: int) -> Rows:
 class Bench:
     """An appender on a log in memory; a failed append drops all pending, as the processor does."""
 
-    def __init__(self, writer: MoodyWriter) -> None:
+    def __init__(self, writer: MoodyWriter, alone: bool = False) -> None:
         self.writer = writer
         self.view = View(Fold(Model(SPEC), DataCodec(SPEC)), "w")
         self.changes = Changes()
-        self.appender = Appender(self.view, writer, self.changes, self._begin_again)
+        self.appender = Appender(self.view, writer, self.changes, self._begin_again, lambda: alone)
         self.began_again = 0
 
     async def _begin_again(self) -> None:
@@ -157,3 +157,43 @@ def test_a_record_that_lands_below_what_was_read_tells_of_a_truncated_log() -> N
             await bench.appender.append_plain("open", None, **PARTITION.headers(), next=0)
 
     play(body())
+
+
+@pytest.mark.parametrize(("alone", "records"), [(True, 1), (False, 3)])
+def test_at_a_low_rate_batches_leave_together_unless_other_workers_wait_for_them(
+    alone: bool, records: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(appender, "LINGER_SECONDS", 0.3)
+
+    async def body() -> None:
+        log = MemoryLog()
+        bench = Bench(MoodyWriter(log, failures=0), alone)
+        await bench.writer.start()
+        task = asyncio.create_task(bench.appender.run())
+        for _ in range(3):
+            await bench.push()
+            await asyncio.sleep(0.02)
+        while any(batch.seq is None for batch in bench.view.pending):
+            await asyncio.sleep(0.01)
+        assert log.end == records
+        task.cancel()
+
+    play(body())
+
+
+def test_enough_samples_wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(appender, "LINGER_SECONDS", 5.0)
+    monkeypatch.setattr(appender, "ENOUGH", 6)
+
+    async def body() -> None:
+        log = MemoryLog()
+        bench = Bench(MoodyWriter(log, failures=0), alone=True)
+        await bench.writer.start()
+        await bench.push()
+        await bench.push()
+        task = asyncio.create_task(bench.appender.run())
+        while log.end == 0:
+            await asyncio.sleep(0.001)
+        task.cancel()
+
+    asyncio.run(asyncio.wait_for(body(), 2))
