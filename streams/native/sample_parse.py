@@ -36,7 +36,7 @@ from streams.native.json_scan import (
     text_end,
 )
 from streams.native.json_time import moment
-from streams.native.powers import load_word, signed
+from streams.native.powers import load_word, signed, store_word
 from streams.native.sample_plan import BITS, BOOLEANS, COUNT, INTEGERS, NO_FIELD, NUMBER, TEXTS, SamplePlan
 from streams.native.xxh32 import feature_hash_of, small
 from streams.records import MAX_ID_LENGTH
@@ -265,8 +265,7 @@ def _hash_names(data: UInt8, plan: SamplePlan, out: Parsed, i: int, count: int) 
             if out.known[slot] != hashed + 1:
                 start = out.fresh[count - 1, 0] + out.fresh[count - 1, 1] if count else 0
                 if count == len(out.fresh) or start + size > out.told.size:
-                    out.sure[i] = 0
-                    return count
+                    continue  # enough for now: it is told when it comes again
                 out.known[slot] = hashed + 1
                 out.fresh[count, 0], out.fresh[count, 1] = start, size
                 for at in range(size):
@@ -277,25 +276,33 @@ def _hash_names(data: UInt8, plan: SamplePlan, out: Parsed, i: int, count: int) 
 
 @helper
 def _append(data: UInt8, plan: SamplePlan, out: Parsed, i: int, p: int, size: int) -> int:
-    """Write piece p of a name behind `size` bytes; returns the new size, -1 where a value is missing."""
+    """Write piece p of a name behind `size` bytes; returns the new size, -1 where a value is missing.
+
+    What makes it longer than MAX_NAME_BYTES is left out, but counted.
+    """
     texts = plan.piece_texts
-    for at in range(texts.starts[p], texts.starts[p + 1]):
-        if size > MAX_NAME_BYTES:
-            return size
-        out.scratch[unsigned(size)] = texts.data[unsigned(at)]
-        size += 1
-    field = plan.piece_fields[p]
-    if field == NO_FIELD:
+    first, field = texts.starts[unsigned(p)], plan.piece_fields[unsigned(p)]
+    size = _copied(texts.data, first, texts.starts[unsigned(p + 1)] - first, out.scratch, size)
+    if field == NO_FIELD or size > MAX_NAME_BYTES:
         return size
-    if out.seen[unsigned(field)] != i or out.spans[2 * field + 1] == ABSENT:
+    if out.seen[unsigned(field)] != i or out.spans[unsigned(2 * field + 1)] == ABSENT:
         return -1
-    start = out.spans[2 * field]
-    for at in range(start, start + out.spans[2 * field + 1]):
-        if size > MAX_NAME_BYTES:
-            return size
-        out.scratch[unsigned(size)] = data[unsigned(at)]
-        size += 1
-    return size
+    span = unsigned(2 * field)
+    return _copied(data, out.spans[span], out.spans[span + unsigned(1)], out.scratch, size)
+
+
+@helper
+def _copied(data: UInt8, start: int, size: int, out: UInt8, at: int) -> int:
+    """Copy bytes; returns where the next one goes. Mostly few: sixteen at once, whatever is behind."""
+    if at + size > MAX_NAME_BYTES:
+        return at + size
+    if size <= 16 and start + 16 <= data.size:
+        store_word(out, unsigned(at), load_word(data, unsigned(start)))
+        store_word(out, unsigned(at + 8), load_word(data, unsigned(start + 8)))
+    else:
+        for i in range(size):
+            out[unsigned(at + i)] = data[unsigned(start + i)]
+    return at + size
 
 
 # What else a sample has

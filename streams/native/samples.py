@@ -16,10 +16,15 @@ from streams.native.raw import RawRecords
 from streams.native.sample_parse import FRESH_COLUMNS, Parsed, parse_samples
 from streams.native.sample_plan import Planned, plan_of
 
-KNOWN = 1 << 16
+KNOWN = 1 << 18
 """Names that are remembered as told, at most."""
-TOLD_BYTES = 1 << 20
-FRESH = 1 << 14
+FRESH = 200
+"""Names that are told of one batch, at most.
+
+Where nearly all are new, telling them would cost more than learning, and most never come again. One that does
+is told then.
+"""
+TOLD_BYTES = 256 * FRESH
 
 
 class Known:
@@ -65,7 +70,7 @@ class SampleParser:
             known=self._known.hashes,
             seen=np.empty(len(planned.plan.numeric), np.int64),
             spans=np.empty(2 * len(planned.plan.numeric), np.int64),
-            scratch=np.empty(MAX_NAME_BYTES + 1, np.uint8),
+            scratch=np.empty(MAX_NAME_BYTES + 16, np.uint8),
         )
         fresh = parse_samples(records.data, records.places, planned.plan, out)
         for start, size in self._fresh[:fresh].tolist():
