@@ -122,7 +122,10 @@ class Lane:
         await delivered
 
     async def stop(self) -> None:
-        """Give up what is under way."""
+        """Give up what is under way, and what waits."""
+        for parcel in self._waiting:
+            parcel.delivered.cancel()
+        self._waiting.clear()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
