@@ -1,1 +1,1 @@
-"""JSON in compiled code: no objects, no GIL."""
+"""Records, samples and predictions in compiled code: no object each, no GIL."""

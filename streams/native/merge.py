@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.kernels.jit import entry_point, unsigned
+from models.kernels.jit import entry_point
 from models.kernels.plan import UInt8
 from streams.native.batches import HEADER, read_varint
-from streams.native.predict_write import varint_size, write_varint
+from streams.native.predict_write import copied, varint_size, write_varint
 from streams.native.record_set import RecordSet
 
 _WIDER = 8
@@ -26,13 +26,9 @@ def renumber(data: UInt8, at: int, first: int, out: UInt8, to: int) -> int:
         delta, rest = read_varint(data, behind_time, end)
         moved = delta + first
         to = write_varint(out, to, length + varint_size(moved) - varint_size(delta))
-        for i in range(at, behind_time):
-            out[unsigned(to)] = data[unsigned(i)]
-            to += 1
+        to = copied(data, at, behind_time - at, out, to)
         to = write_varint(out, to, moved)
-        for i in range(rest, end):
-            out[unsigned(to)] = data[unsigned(i)]
-            to += 1
+        to = copied(data, rest, end - rest, out, to)
         at = end
     return to
 

@@ -53,7 +53,7 @@ def _value(answers: Answers, i: int, out: UInt8) -> int:
     if answers.ids_size[i] == _ABSENT:
         at = write_int(out, _text(texts, PREFIX, out, at), answers.offsets[i])
     else:
-        at = _copied(answers.data, answers.ids_at[i], answers.ids_size[i], out, at)
+        at = copied(answers.data, answers.ids_at[i], answers.ids_size[i], out, at)
     at = _text(texts, NAMED, out, at)
     finite, best = True, 0
     for k in range(outputs):
@@ -87,11 +87,11 @@ def _probabilities(answers: Answers, i: int, outputs: int, finite: bool, out: UI
 @helper
 def _text(texts: Texts, which: int, out: UInt8, at: int) -> int:
     start = texts.starts[unsigned(which)]
-    return _copied(texts.data, start, texts.starts[unsigned(which + 1)] - start, out, at)
+    return copied(texts.data, start, texts.starts[unsigned(which + 1)] - start, out, at)
 
 
 @helper
-def _copied(data: UInt8, start: int, size: int, out: UInt8, at: int) -> int:
+def copied(data: UInt8, start: int, size: int, out: UInt8, at: int) -> int:
     """Copy size ≥ 0 bytes; returns where the next one goes."""
     i = 0
     while i + 8 <= size:
@@ -143,9 +143,9 @@ def write_predictions(answers: Answers, start: int, most: int, out: UInt8, scrat
         out[at], out[at + 1] = 0, 0  # attributes, and the time since the batch's
         at = write_varint(out, at + 2, i - start)
         at = write_varint(out, at, key)
-        at = _copied(answers.data, answers.keys_at[i], key, out, at)
+        at = copied(answers.data, answers.keys_at[i], key, out, at)
         at = write_varint(out, at, size)
-        at = _copied(scratch, 0, size, out, at)
+        at = copied(scratch, 0, size, out, at)
         out[at] = 0  # headers
         at, i = at + 1, i + 1
     return i, at

@@ -64,10 +64,9 @@ class SamplePlan(NamedTuple):
 
 @dataclass(frozen=True)
 class Planned:
-    """A plan, and how wide its outputs are: numbers, hashes of entries, and behind these hashes of codes."""
+    """A plan, and how wide its outputs are: hashes of entries, and behind these hashes of codes."""
 
     plan: SamplePlan
-    columns: int
     entries: int
     codes: int
     scaled_by: tuple[int, ...]
@@ -107,7 +106,7 @@ def plan_of(spec: ModelSpec, encoder: Encoder) -> Planned | None:
         class_texts=texts_of(class_texts),
     )
     codes = len(features.encode)
-    return Planned(plan, len(features.numeric), len(pieces) - codes, codes, encoder.scaled_by)
+    return Planned(plan, len(pieces) - codes, codes, encoder.scaled_by)
 
 
 def _pieces(features: FeatureSpec, place: dict[str, int]) -> list[list[tuple[str, int]]]:

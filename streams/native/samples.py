@@ -39,13 +39,10 @@ class Known:
 
 
 class SampleParser:
-    """Parses the samples of one model. Raises ValueError for a model that it cannot do."""
+    """Parses the samples of one model (`parser_of`)."""
 
-    def __init__(self, spec: ModelSpec, encoder: Encoder) -> None:
-        planned = plan_of(spec, encoder)
-        if planned is None:
-            raise ValueError("a model with features that the compiled parser does not know")
-        self._planned: Planned = planned
+    def __init__(self, planned: Planned, encoder: Encoder) -> None:
+        self._planned = planned
         self._encoder = encoder
         self._known = Known()
         encoder.book.attach(self._known)
@@ -142,10 +139,8 @@ def taken(parsed: Parsed, sure: npt.NDArray[np.bool_]) -> Parsed:
 
 def parser_of(spec: ModelSpec, encoder: Encoder) -> SampleParser | None:
     """The compiled parser of a model, None where it has none."""
-    try:
-        return SampleParser(spec, encoder)
-    except ValueError:
-        return None
+    planned = plan_of(spec, encoder)
+    return None if planned is None else SampleParser(planned, encoder)
 
 
 def offsets_of(records: RawRecords) -> Int64:
