@@ -65,11 +65,9 @@ def make_loss(spec: LossSpec, counting: bool = False) -> Loss:
 
 @helper
 def sigmoid(s: float) -> float:
-    """1 / (1 + e^-s), through the exponential that cannot overflow."""
-    if s >= 0.0:
-        return 1.0 / (1.0 + exp(-s))
-    e = exp(s)
-    return e / (1.0 + e)
+    """1 / (1 + e^-s), through the exponential that cannot overflow, and without a branch on the sign."""
+    e = exp(-abs(s))
+    return (1.0 if s >= 0.0 else e) / (1.0 + e)
 
 
 @part

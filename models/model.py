@@ -25,6 +25,7 @@ from models.kernels.fold import (
 )
 from models.kernels.journal import restore, restore_blocks
 from models.kernels.judge import REASONS
+from models.kernels.plain import lanes_size
 from models.kernels.plan import Batch, Scratch, make_plan
 from models.kernels.serve import serve_rows
 from models.kernels.table import read_table
@@ -421,4 +422,5 @@ def _scratch(layout: Layout, slots: int = 0, entries: int = 0) -> Scratch:
         before=np.zeros(0 if layout.shape.sizes else size),
         units=np.zeros(units),
         slopes=np.zeros(units),
+        lanes=np.zeros(lanes_size(layout.dense)),
     )

@@ -14,6 +14,7 @@ from models.kernels.gather import fetch, gather
 from models.kernels.jit import Mark, entry_point, helper
 from models.kernels.journal import put_run, take_back
 from models.kernels.judge import ACCEPTED
+from models.kernels.plain import NOT_PLAIN, begin_run, end_run, is_plain, learn_plain
 from models.kernels.plan import BATCH, SAMPLE, STRUCTS, WINDOW, Batch, Plan, Scratch, Stored, UInt8
 from models.kernels.prequential import observe
 from models.kernels.serve import serve
@@ -25,6 +26,8 @@ from models.rows import Float64, Int64
 ROW, JOURNAL, REFUSALS, NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES = 0, 1, 2, 3, 4, 5
 PROGRESS = 6
 """Positions in, and length of, `progress`: next row, journal length, refusals, and what must grow to what."""
+_OBSERVED = 2 * (2 * BINS + 2)
+"""Numbers that the metrics of a sample may write to the journal."""
 
 SERVE, GIVEN = -1, -2
 """In `origin`: the row is predicted here, or its prediction is given; else the earlier row that was."""
@@ -110,6 +113,35 @@ def _step(
     return reason, length
 
 
+@helper
+def _fold_plain(
+    fm: Mark, net: Mark, lazy: Mark, nag: Mark, coded: Mark, known: Mark, S: Float64, dirty: UInt8,
+    plan: Plan, batch: Batch, i: int, given: bool, served: Float64, learned_before: Int64, scratch: Scratch,
+    journaling: bool, journal: Float64, progress: Int64,
+) -> int:  # fmt: skip
+    """Fold the rows from i on that can go the plain way; returns the first that cannot."""
+    if fm is not None or net is not None or lazy is not None or nag is not None:
+        return i
+    if coded is not None or known is not None:
+        return i
+    begun, rows = i, batch.labels.size
+    while i < rows and (not journaling or progress[JOURNAL] + _OBSERVED <= journal.size):
+        if i == begun:
+            begin_run(S, plan, scratch.lanes)
+        learned_before[i] = int(S[SAMPLES])
+        length = learn_plain(
+            S, dirty, plan, batch, i, given, served, scratch.lanes, scratch.clock,
+            journal, progress[JOURNAL], journaling,
+        )  # fmt: skip
+        if length == NOT_PLAIN:
+            break
+        progress[JOURNAL] = length
+        i += 1
+    if i > begun:
+        end_run(S, dirty, plan, scratch.lanes)
+    return i
+
+
 @entry_point(*STRUCTS, Batch, Stored, Scratch)
 def fold_rows(
     S: Float64,
@@ -137,7 +169,19 @@ def fold_rows(
     """
     for need in (NEED_JOURNAL, NEED_SLOTS, NEED_ENTRIES):
         progress[need] = 0
-    for i in range(progress[ROW], batch.labels.size):
+    plain = origin.size == 0 and is_plain(
+        plan.fm, plan.net, plan.lazy, plan.nag, plan.coded, plan.known, plan
+    )
+    i = progress[ROW] - 1
+    while True:
+        i += 1
+        if plain:
+            i = _fold_plain(
+                plan.fm, plan.net, plan.lazy, plan.nag, plan.coded, plan.known, S, dirty, plan, batch, i,
+                given, served, learned_before, scratch, journaling, journal, progress,
+            )  # fmt: skip
+        if i >= batch.labels.size:
+            break
         progress[ROW] = i
         at = int(S[ROWS_END]) - base
         start = _first_of_step(S, plan, base, at)

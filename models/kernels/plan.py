@@ -20,6 +20,8 @@ from models.schedules import Schedule, make_schedule
 from models.spec import IN_UNITS_OF_THE_LABEL, LossName, ModelSpec, OptimizerSpec, VocabularySpec
 
 SAMPLE, BATCH, WINDOW = 0, 1, 2
+SIDE = 8
+"""Columns that kernels.plain works on side by side: as many as the widest registers take."""
 UPDATES = {"sample": SAMPLE, "batch": BATCH, "window": WINDOW}
 
 UInt8 = npt.NDArray[np.uint8]
@@ -89,6 +91,7 @@ class Plan(NamedTuple):
     histograms: int
     recent_histograms: int
     tolerance: float
+    side: int  # columns side by side in kernels.plain: loops over a number that is known would be unrolled
     standard: UInt8  # (d,) how each column is scaled: models.scaling
     pairs: Int64  # (2 P,) the columns of each product
     free: Int64  # pairs (start, stop) of compact params that penalties leave alone
@@ -151,6 +154,7 @@ class Scratch(NamedTuple):
     before: Float64  # (room,) a factorization machine's params before the step, where they are asked for
     units: Float64  # a network's units; sums of a factorization machine
     slopes: Float64  # and what comes back
+    lanes: Float64  # a plain model's scaler and params (kernels.plain)
 
 
 def make_optimizer(spec: OptimizerSpec, layout: Layout, loss: LossName) -> Optimizer:
@@ -262,6 +266,7 @@ def make_plan(spec: ModelSpec, layout: Layout) -> Plan:
         histograms=layout.offset("histograms"),
         recent_histograms=layout.offset("recent_histograms"),
         tolerance=float(update.tolerance),
+        side=SIDE,
         standard=np.array(standard, dtype=np.uint8),
         pairs=np.array(features.products(), dtype=np.int64).reshape(-1),
         free=np.array(_free(layout), dtype=np.int64).reshape(-1),
