@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
+from streams.arrow_arrays import filled, present, values, wrapped
 from streams.ingest_validator import MIN_TIMESTAMP
 from streams.labels.sizes import AN_ID, kept_size, text_bytes
 from streams.log_format import DataCodec, Undecodable, late_schema
@@ -112,8 +113,8 @@ class LateCodec(DataCodec):
         joined = (events == JOINED) | (events == AT_ONCE)
         added = [
             pa.array([id_ for one in batches for id_ in one.ids], type=pa.string()),
-            pa.array(events),
-            pa.array(times, mask=~joined),
+            wrapped(events),
+            wrapped(times, joined),
         ]
         metadata = {b"parts": msgspec.json.encode([part for one in batches for part in one.parts])}
         return self.write(rows, served, names, added, metadata)
@@ -128,8 +129,8 @@ class LateCodec(DataCodec):
             rows,
             served,
             ids.to_pylist(),
-            np.array(events, dtype=np.int8),
-            np.array(times.fill_null(0), dtype=np.int64),
+            values(events, np.int8).copy(),
+            filled(times, np.int64, 0).copy(),
             _parts(metadata.get(b"parts", b"")),
         )
         self._check_late(late, times)
@@ -146,7 +147,7 @@ class LateCodec(DataCodec):
         if (np.isnan(late.rows.labels) != (late.events == WAITS)).any():
             raise Undecodable("a sample that waits with a label, or one that does not without")
         joined = (late.events == JOINED) | (late.events == AT_ONCE)
-        if (np.asarray(times.is_null()) == joined).any():
+        if (present(times) != joined).any():
             raise Undecodable("a joined sample without its label's time, or another with one")
 
 
