@@ -20,7 +20,7 @@ from streams.model_worker import ModelWorker
 from streams.processor import Fetched
 from streams.transport import BatchConsumer, BatchSchema, BatchTransport, NoTables
 
-BATCHES_BUFFERED = 4
+BATCHES_BUFFERED = 2
 
 
 class GroupFailed(GradstreamError):

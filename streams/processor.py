@@ -31,7 +31,7 @@ from streams.view import Batch, View
 CHUNK = 6_000
 """Records that go through all stages together: more cost cache misses, fewer cost calls."""
 MAX_PENDING_BATCHES = 64
-MAX_PENDING_BYTES = 40 * 1024 * 1024
+MAX_PENDING_BYTES = 12 * 1024 * 1024
 PREDICTION_BYTES = 600
 LETTER_BYTES = 4_000
 """About what a dead letter takes in memory besides its value: headers, twice, and what they are made of."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import numba
 import pytest
@@ -75,3 +77,23 @@ def test_two_versions_of_a_kernel_have_cache_files_of_their_own():
     file = fold_rows._cache._cache_file
     assert file._source_stamp[:16] in file._index_name
     assert file._source_stamp[:16] in file._data_name(1)
+
+
+def test_what_is_cached_is_loaded_without_what_compiles_and_what_is_not_is_compiled():
+    spec = model_spec(bits=4)
+    Model(spec).predict_and_learn(make_rows(spec, 3))  # so that it is cached
+    program = """
+import sys
+import numpy as np
+from models.kernels.fold import fold_rows
+from models.kernels.prequential import area_under_curve
+from models.model import Model
+from tests.models.samples import make_rows, model_spec
+spec = model_spec(bits=4)
+Model(spec).predict_and_learn(make_rows(spec, 3))
+assert fold_rows._cache_hits and not fold_rows._cache_misses
+assert "numba.typed.dictobject" not in sys.modules, "all that numba compiles with was loaded"
+integers = np.array([1, 2, 2, 1])  # kernels are never given such
+assert area_under_curve(integers, 2) == area_under_curve(integers.astype(float), 2)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)
