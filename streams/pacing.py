@@ -5,13 +5,14 @@ more batches are pending, the more often each is redone, and the staler is what 
 limit of what may be pending is adapted, as TCP adapts its window: with r the samples redone for each that
 was learned of late, after every WINDOW samples
 
-    limit ← limit / 2    if r > TARGET
-    limit ← 2 · limit    if r < TARGET / 4
-    limit ← limit + STEP otherwise
+    limit ← limit / 2      if r > TARGET
+    limit ← 2 · limit      if r < TARGET / 2, and the limit held the worker back meanwhile
+    limit ← 1.25 · limit   otherwise, if it did
 
-With one batch pending a sample is redone at most once, so r ≤ 1 however many workers there are. A worker
-that owns all partitions has no limit. No result on one partition depends on any of this: how a stream is cut
-into batches changes no byte.
+With one batch pending a sample is redone at most once, so r ≤ 1 = TARGET / 2 however many workers there are:
+batches get large first, and only then do several wait. (Learning a sample again costs a tenth of all that is
+done for it; small batches cost several times as much.) A worker that owns all partitions has no limit. No
+result on one partition depends on any of this: how a stream is cut into batches changes no byte.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from collections.abc import Collection, Sized
 from statistics import median
 from typing import Protocol
 
-TARGET = 1.0
+TARGET = 2.0
 SMALLEST = 100
 """Samples; a smaller batch weighs as much, since it costs as much to take back and to learn again."""
 LARGEST = 400_000
-STEP = 100
 WINDOW = 2_000
 KEPT = 0.5
 """Of the counts, from one window to the next: a batch is redone after the window in which it was learned."""
@@ -50,6 +50,7 @@ class Pacing:
         self._redone = 0.0
         self._redone_before = 0
         self._weight = 0
+        self._held = False
         self._seen: deque[int] = deque(maxlen=1_000)
 
     @property
@@ -70,10 +71,14 @@ class Pacing:
             return most
         left = self.limit - sum(max(SMALLEST, len(batch.rows)) for batch in pending)
         batch = min(self.limit, most)  # a whole one: pieces of what is left would stay small for ever
-        return batch if left >= batch else 0
+        if left < batch:
+            self._held = True
+            return 0
+        return batch
 
     def processed(self, samples: int, pending: Collection[Pending], redone: int) -> None:
         """A batch was learned, and is in `pending`; `redone`: all samples redone since the start."""
+        self._held |= samples >= self.limit
         self._seen.append(sum(len(batch.rows) for batch in pending))
         self._learned += samples
         self._redone += redone - self._redone_before
@@ -89,8 +94,11 @@ class Pacing:
     def _adapt(self, share: float) -> None:
         if share > TARGET:
             limit = self.limit // 2
-        elif share < TARGET / 4:
+        elif not self._held:
+            return
+        elif share < TARGET / 2:
             limit = self.limit * 2
         else:
-            limit = self.limit + STEP
+            limit = self.limit + self.limit // 4
+        self._held = False
         self.limit = min(max(limit, SMALLEST), LARGEST)

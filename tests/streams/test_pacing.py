@@ -82,13 +82,27 @@ def test_without_a_limit_the_same_worker_would_redo_many_times_as_much() -> None
     alone = Pacing()
     worker = Worker(alone, delay=20)
     worker.run(3_000, foreign=True)
-    assert worker.redone / worker.learned > 10 * TARGET
+    assert worker.redone / worker.learned > 5 * TARGET
 
 
-def test_where_no_foreign_record_comes_the_limit_goes_away() -> None:
+def test_where_no_foreign_record_comes_the_limit_soon_holds_nobody_back() -> None:
     worker = Worker(shared(), delay=5)
     worker.run(1_000, foreign=False)
+    learned = worker.learned
+    worker.run(1_000, foreign=False)
     assert worker.redone == 0
+    assert worker.learned == learned + 1_000 * CHUNK
+
+
+def test_a_limit_that_holds_nobody_back_does_not_grow() -> None:
+    worker = Worker(shared(), delay=2)
+    worker.run(10_000, foreign=False, fetched=10)
+    assert worker.pacing.limit <= 2 * CHUNK
+
+
+def test_the_limit_does_not_grow_without_end() -> None:
+    worker = Worker(shared(), delay=100)
+    worker.run(5_000, foreign=False)
     assert worker.pacing.limit == LARGEST
 
 
