@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from streams.pacing import TARGET
 from streams.processor import CHUNK
 from streams.transport import FETCH_BYTES
 
@@ -134,8 +135,8 @@ class Load:
 
 
 def taken_back(workers: int) -> float:
-    """q: with one batch pending, which is what pacing comes to, a sample is taken back once at most."""
-    return 0.0 if workers == 1 else 1.0
+    """q: what pacing lets it come to at most."""
+    return 0.0 if workers == 1 else TARGET
 
 
 def own_microseconds(costs: Costs, workers: int, n: float) -> float:
