@@ -163,7 +163,7 @@ def _undamaged(data: bytes, batches: Int64) -> bool:
     for batch in batches:
         start = int(batch[START]) - HEADER
         expected = int.from_bytes(data[start + 17 : start + 21], "big")
-        if crc32c(data[start + 21 : int(batch[STOP])]) != expected:
+        if crc32c(data, start + 21, int(batch[STOP])) != expected:
             return False
     return True
 

@@ -57,7 +57,7 @@ class RecordSet:
     def _build(self) -> bytearray:
         if self._written != self._producer:
             self._write_header(0)
-            self._write_header(crc32c(bytes(memoryview(self._data)[_BEHIND_CRC:])))
+            self._write_header(crc32c(self._data, _BEHIND_CRC, len(self._data)))
             self._written = self._producer
         return self._data
 
@@ -76,7 +76,7 @@ def one_record(
     for name, text in headers:
         parts += [*_sized(name.encode()), *_sized(text)]
     size = _varint(sum(map(len, parts)))
-    return RecordSet(bytearray(b"".join([bytes(HEADER), size, *parts])), 1, timestamp)
+    return RecordSet(bytearray().join([bytes(HEADER), size, *parts]), 1, timestamp)
 
 
 def _sized(data: bytes | None) -> tuple[bytes, ...]:
