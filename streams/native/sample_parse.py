@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from models.encoding_names import MAX_NAME_BYTES
-from models.kernels.jit import entry_point, helper, part, unsigned
+from models.kernels.jit import entry_point, helper, part, prefetch, unsigned
 from models.kernels.plan import UInt8
 from models.rows import Float64, Int64
 from streams.ingest_validator import MAX_TIMESTAMP, MIN_TIMESTAMP
@@ -247,34 +247,6 @@ def _feature(data: UInt8, at: int, end: int, plan: SamplePlan, out: Parsed, i: i
 
 
 @helper
-def _hash_names(data: UInt8, plan: SamplePlan, out: Parsed, i: int, count: int) -> int:
-    """Hash the names that the values of row i make; returns the new number of names to be told."""
-    for j in range(plan.pieces.size - 1):
-        size = 0
-        for p in range(plan.pieces[j], plan.pieces[j + 1]):
-            size = _append(data, plan, out, i, p, size)
-            if size < 0:
-                break
-        if size > MAX_NAME_BYTES:
-            out.sure[i] = 0
-            return count
-        hashed = feature_hash_of(out.scratch, size) if size >= 0 else ABSENT
-        out.hashes[unsigned(i), unsigned(j)] = hashed
-        if size >= 0 and plan.named[j]:
-            slot = hashed & (out.known.size - 1)
-            if out.known[slot] != hashed + 1:
-                start = out.fresh[count - 1, 0] + out.fresh[count - 1, 1] if count else 0
-                if count == len(out.fresh) or start + size > out.told.size:
-                    continue  # enough for now: it is told when it comes again
-                out.known[slot] = hashed + 1
-                out.fresh[count, 0], out.fresh[count, 1] = start, size
-                for at in range(size):
-                    out.told[start + at] = out.scratch[at]
-                count += 1
-    return count
-
-
-@helper
 def _append(data: UInt8, plan: SamplePlan, out: Parsed, i: int, p: int, size: int) -> int:
     """Write piece p of a name behind `size` bytes; returns the new size, -1 where a value is missing.
 
@@ -303,6 +275,55 @@ def _copied(data: UInt8, start: int, size: int, out: UInt8, at: int) -> int:
         for i in range(size):
             out[unsigned(at + i)] = data[unsigned(start + i)]
     return at + size
+
+
+@helper
+def _hash_names(data: UInt8, plan: SamplePlan, out: Parsed, i: int, count: int) -> int:
+    """Hash the names that the values of row i make; returns the new number of names to be told.
+
+    Each look at `known` is a wait for the memory, so all are begun before the first is needed.
+    """
+    mask = out.known.size - 1
+    for j in range(plan.pieces.size - 1):
+        size = _name(data, plan, out, i, j)
+        if size > MAX_NAME_BYTES:
+            out.sure[i] = 0
+            return count
+        hashed = feature_hash_of(out.scratch, size) if size >= 0 else ABSENT
+        out.hashes[unsigned(i), unsigned(j)] = hashed
+        if size >= 0 and plan.named[j]:
+            prefetch(out.known, hashed & mask)
+    for j in range(plan.pieces.size - 1):
+        hashed = out.hashes[unsigned(i), unsigned(j)]
+        if plan.named[j] and hashed != ABSENT and out.known[unsigned(hashed & mask)] != hashed + 1:
+            count = _tell(data, plan, out, i, j, count)
+    return count
+
+
+@helper
+def _name(data: UInt8, plan: SamplePlan, out: Parsed, i: int, j: int) -> int:
+    """Write the j-th name of row i to `scratch`; returns its size, -1 where a value is missing."""
+    size = 0
+    for p in range(plan.pieces[j], plan.pieces[j + 1]):
+        size = _append(data, plan, out, i, p, size)
+        if size < 0:
+            break
+    return size
+
+
+@part
+def _tell(data: UInt8, plan: SamplePlan, out: Parsed, i: int, j: int, count: int) -> int:
+    """Tell the j-th name of row i, if there is room; else it is told when it comes again."""
+    size = _name(data, plan, out, i, j)
+    start = out.fresh[count - 1, 0] + out.fresh[count - 1, 1] if count else 0
+    if count == len(out.fresh) or start + size > out.told.size:
+        return count
+    hashed = out.hashes[i, j]
+    out.known[hashed & (out.known.size - 1)] = hashed + 1
+    out.fresh[count, 0], out.fresh[count, 1] = start, size
+    for at in range(size):
+        out.told[start + at] = out.scratch[at]
+    return count + 1
 
 
 # What else a sample has
