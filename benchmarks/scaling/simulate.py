@@ -84,12 +84,16 @@ class Simulation:
             record.visible = self._leader_free + half
             self.log.append(record)
             self.logged += record.samples
-            self._partition_busy += written * (self.now >= setup.warm)
-            self._leader_busy += sent * (self.now >= setup.warm)
+            self._partition_busy += self._counted(self._partition_free, written)
+            self._leader_busy += self._counted(self._leader_free, sent)
             self.at(self._partition_free + half, answered)
             self.at(record.visible, self._wake)
 
         self.at(self.now + half, arrive)
+
+    def _counted(self, end: float, seconds: float) -> float:
+        """How much of what takes so long and ends then is in the time that figures are of."""
+        return max(0.0, min(end, self.setup.until) - max(end - seconds, self.setup.warm))
 
     def _wake(self) -> None:
         for worker in self.workers:

@@ -32,9 +32,9 @@ def test_all_samples_are_learned_once_by_every_worker(workers: int, rate: float)
 def test_what_is_overloaded_is_never_used_more_than_all_the_time() -> None:
     for workers in (1, 4, 16):
         found = simulate(setup(workers, 1e7, seconds=2.0, until=2.0, warm=0.5, network=200e6, bandwidth=50e6))
-        assert 0.5 < max(found.busy, found.log_busy) <= 1.1, (
-            "what is begun before the end is counted as a whole"
-        )
+        assert found.log_busy <= 1.0 + 1e-9
+        assert 0.5 < max(found.busy, found.log_busy)
+        assert found.busy <= 1.1, "what is begun before the end is counted as a whole"
         assert found.logged <= found.processed
         assert max(found.folded) <= found.logged
         assert found.throughput <= 1.1 * 200e6 / (100 * (workers + 2))
