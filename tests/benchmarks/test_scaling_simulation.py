@@ -33,7 +33,7 @@ def test_what_is_overloaded_is_never_used_more_than_all_the_time() -> None:
     for workers in (1, 4, 16):
         found = simulate(setup(workers, 1e7, seconds=2.0, until=2.0, warm=0.5, network=200e6, bandwidth=50e6))
         assert found.log_busy <= 1.0 + 1e-9
-        assert 0.5 < max(found.busy, found.log_busy)
+        assert max(found.busy, found.log_busy) > 0.5
         assert found.busy <= 1.1, "what is begun before the end is counted as a whole"
         assert found.logged <= found.processed
         assert max(found.folded) <= found.logged
