@@ -102,8 +102,14 @@ class SimulatedWorker:
     def read(self, most: int | None = None) -> None:
         at = self.view.fold.log_offset
         run = self.log.records[at : None if most is None else at + most]
-        for partition in self.view.fold_run(run).dropped:
+        for partition in self.view.fold_run(run).dropped | self._overtaken():
             self.positions.pop(partition, None)
+
+    def _overtaken(self) -> set[PartitionId]:
+        """As Processor has it: what would come next starts where the fold has been."""
+        waiting = {batch.partition for batch in self.view.pending}
+        following = self.view.fold.next
+        return {p for p, at in self.positions.items() if p not in waiting and at != following[p]}
 
     def recover(self) -> None:
         """Put dropped partitions back on their feet once their echoes are read (rule 11)."""
