@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 
 from models.kernels.jit import Mark, helper, unsigned
+from models.kernels.journal import BLOCK_SHIFT
 from models.kernels.plan import SAMPLE, SIDE, Batch, Plan, UInt8
 from models.kernels.prequential import observe
 from models.kernels.step import current_rate
@@ -91,7 +92,7 @@ def end_run(S: Float64, dirty: UInt8, plan: Plan, lanes: Float64) -> None:
             S[plan.scaler + c] = lanes[p + _N]
             S[plan.scaler + d + c] = lanes[p + _MEAN]
             S[plan.scaler + 2 * d + c] = lanes[p + _M2]
-    for block in range(((plan.small_end - 1) >> 8) + 1):
+    for block in range(((plan.small_end - 1) >> BLOCK_SHIFT) + 1):
         dirty[block] = 1
 
 

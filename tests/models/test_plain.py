@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.kernels.fold import GIVEN, SERVE
 from models.kernels.plain import is_plain
 from models.losses import LOSSES
-from models.model import GIVEN, Model
+from models.model import Model
 from models.spec import LossSpec, OptimizerSpec, ScheduleSpec, UpdateSpec
 from tests.models.samples import chunks, model_spec, plain_rows, state_bytes
 
-SERVE = -1
 BINARY = ("log", "hinge", "squared-hinge")
 OPTIMIZERS = [
     OptimizerSpec("adagrad", 0.1),
