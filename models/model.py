@@ -189,7 +189,7 @@ class Model:
         undo = None
         self.dirty |= changed
         if keep_undo:
-            undo = self._pool.wrap(small, journal, int(progress[JOURNAL]), np.flatnonzero(changed))
+            undo = self._pool.wrap(small, journal, int(progress[JOURNAL]), changed.nonzero()[0])
             self._pending.append(undo)
         else:
             self._pool.keep(journal)
@@ -206,7 +206,7 @@ class Model:
         """Room for the batch behind the buffered rows; in `sample` one row passes through at a time."""
         rows, entries = len(batch.labels), int(batch.indptr[-1] - batch.indptr[0])
         if self.spec.update.name == "sample":
-            rows, entries = 1, int(np.diff(batch.indptr).max(initial=0))
+            rows, entries = 1, int(np.diff(batch.indptr).max()) if entries else 0
         first = int(self._pending[0].rows_first if self._pending else self.S[ROWS_FIRST])
         self._rows.reserve(first, int(self.S[ROWS_END]), rows, entries)
 
@@ -395,7 +395,10 @@ def _batch(rows: Rows) -> Batch:
     """
     arrays = []
     for name, dtype in _DTYPES.items():
-        array = np.require(getattr(rows, name), dtype, ["C", "A"]).reshape(-1).view()
+        array = getattr(rows, name)
+        if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
+            array = np.require(array, dtype, ["C", "A"])
+        array = array.reshape(-1).view()
         array.flags.writeable = False
         arrays.append(array)
     return Batch(*arrays)

@@ -123,16 +123,17 @@ class Ingest:
     def _of_raw(self, parser: SampleParser, topic: str, partition: int, records: RawRecords) -> Ingested:
         """As `decode`: what is plain by the compiled parser, the rest record by record."""
         parsed, sure = parser.parse(records)
-        if not sure.any():
+        plain = int(np.count_nonzero(sure))
+        if not plain:
             return self.decode(topic, partition, list(records))
-        others = None if sure.all() else self.decode(topic, partition, list(records.of(~sure)))
+        others = None if plain == len(sure) else self.decode(topic, partition, list(records.of(~sure)))
         if others is not None:
             parsed, records = taken(parsed, sure), records.of(sure)
         offsets = offsets_of(records)
         ids = RawIds(records.data, parsed.id_at, parsed.id_size, f"{topic}-{partition}-", offsets)
         rows = parser.rows(parsed, offsets)
-        plain = Ingested(topic, partition, ids, RawKeys(records), rows, [])
-        return plain if others is None else _merged(plain, others)
+        ingested = Ingested(topic, partition, ids, RawKeys(records), rows, [])
+        return ingested if others is None else _merged(ingested, others)
 
     def sample(self, value: bytes | None) -> Sample[Any, Any]:
         """The sample in one record's value; raises InvalidRecord with what is wrong."""

@@ -47,6 +47,9 @@ class Outgoing:
         """
         predictions = self._deliver(partition, ingested, served, learned_before)
         dead = [*ingested.dead, *labels[1]]
+        if not dead:
+            await predictions
+            return
         topics = [partition.topic] * len(ingested.dead) + [labels[0]] * len(labels[1])
         headers = [
             dead_letter_headers(letter, topic, partition.partition, self._model)

@@ -278,16 +278,16 @@ class Processor:
             return
         learned = self.view.predict_and_learn(ingested.rows)
         labelled = ~np.isnan(ingested.rows.labels)
-        where = np.cumsum(labelled) - 1
+        every = bool(labelled.all())
         batch = Batch(
             partition=partition,
             start=start,
             stop=stop,
-            rows=ingested.rows.select(labelled),
-            served=learned.served if bool(labelled.all()) else learned.served[labelled],
+            rows=ingested.rows if every else ingested.rows.select(labelled),
+            served=learned.served if every else learned.served[labelled],
             dead_letters=len(ingested.dead),
             undo=learned.undo,
-            refused=[(int(where[row]), reason) for row, reason in learned.refused],
+            refused=[(int(labelled[:row].sum()), reason) for row, reason in learned.refused],
             skipped=learned.skipped,
             outgoing_bytes=PREDICTION_BYTES * len(ingested.rows)
             + sum(LETTER_BYTES + len(letter.record.value or b"") for letter in ingested.dead),

@@ -19,10 +19,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
-import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -31,6 +30,7 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.consumer_in_loop import ConsumerInLoop
 from streams.native.fetching import all_of, fetch_raw
 from streams.processor import Fetched
 
@@ -82,8 +82,8 @@ class RawConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         fetch_raw(self)
 
 
-class BatchConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """The thread that fetches: aiokafka's consumer, and which seek each partition stands after."""
+class BatchFetching(ConsumerInLoop):
+    """aiokafka's consumer, and which seek each partition stands after."""
 
     logger = LOGGER
 
@@ -197,15 +197,14 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     """Yields one message a fetched batch, and leaves offsets to the group's fold."""
 
     logger = LOGGER
-    _thread: BatchConsumerThread
+    _thread: BatchFetching
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._drop = asyncio.Event()
 
-    def _new_consumer_thread(self) -> BatchConsumerThread:
-        loop = uvloop.new_event_loop()
-        return BatchConsumerThread(self, loop=self.loop, thread_loop=loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> BatchFetching:
+        return BatchFetching(self, loop=self.loop, beacon=self.beacon)
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
         """Seek every assigned partition to the fold's offset (and not to Kafka's committed one)."""
@@ -285,7 +284,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         try:
             while not (self.should_stop or fetcher.should_stop):
                 async for _, message in self.getmany(timeout=1.0):
-                    await self.wait_first(self.callback(message), self.suspend_flow.wait())
+                    await self._hand_over(message)
                 await asyncio.sleep(0)
         except self.consumer_stopped_errors:
             if not self.app.should_stop:
@@ -293,6 +292,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         except asyncio.CancelledError:
             if not self.app.should_stop:
                 raise
+
+    async def _hand_over(self, message: ConsumerMessage) -> None:
+        """Give an agent a batch; one that has no room yet, when the flow stops, does not get it.
+
+        An agent has room nearly always, and then nothing has to wait: no task is made to find that out.
+        """
+        callback = self.callback(message)
+        try:
+            waits_for = callback.send(None)
+        except StopIteration:
+            return
+        await self.wait_first(_Resumed(callback, waits_for), self.suspend_flow.wait())
 
     def ack(self, message: Any) -> bool:
         """A batch is done with; offsets are not derived from that."""
@@ -314,6 +325,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             for tp, offset in self.app.group.committable().items()
             if committed[tp] is None or offset > committed[tp]
         }
+
+
+class _Resumed:
+    """Goes on with a coroutine that was begun by hand and waits for something."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._coroutine, self._waits_for = coroutine, waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """Wait, and run it to its end."""
+        yield self._waits_for
+        return (yield from self._coroutine.__await__())
 
 
 class NoTables(TableManager):  # type: ignore[misc]

@@ -107,17 +107,21 @@ class RawPartitionRecords:
             yield records
 
     def _records(self, data: UInt8, batches: Int64) -> RawRecords | None:
-        since, attributes = self.next_fetch_offset, batches[:, ATTRIBUTES]
-        if (attributes & (CONTROL | TRANSACTIONAL)).any():
+        # A fetch has one batch or some dozens: numpy's own ways take longer for so few.
+        bits = 0
+        for attributes in batches[:, ATTRIBUTES].tolist():
+            bits |= attributes
+        if bits & (CONTROL | TRANSACTIONAL):
             batches = self._committed(data, batches)
-        if not (set((batches[:, ATTRIBUTES] & COMPRESSION).tolist()) <= _KNOWN):
+        if bits & COMPRESSION:
+            if not (set((batches[:, ATTRIBUTES] & COMPRESSION).tolist()) <= _KNOWN):
+                return None
+            data, batches = _uncompressed(data, batches)
+        counts = batches[:, COUNT].tolist()
+        if min(counts, default=0) < 0 or sum(counts) > len(data) // LEAST_RECORD:
             return None
-        data, batches = _uncompressed(data, batches)
-        counts = batches[:, COUNT]
-        if counts.min(initial=0) < 0 or counts.sum() > len(data) // LEAST_RECORD:
-            return None
-        index = np.empty((int(counts.sum()), RECORD_COLUMNS), np.int64)
-        found = list_records(data, batches, since, index)
+        index = np.empty((sum(counts), RECORD_COLUMNS), np.int64)
+        found = list_records(data, batches, self.next_fetch_offset, index)
         return None if found < 0 else RawRecords(data, index[:found])
 
     def _committed(self, data: UInt8, batches: Int64) -> Int64:
@@ -153,8 +157,8 @@ def _batches(data: UInt8) -> Int64 | None:
         found = list_batches(data, out)
         if found >= 0:
             end = int(out[found - 1, STOP]) if found else 0
-            former = data[end + 16 : end + 17] != 2  # a short message of such a format is no batch
-            return None if (out[:found, MAGIC] != 2).any() or former.any() else out[:found]
+            former = end + 16 < len(data) and data[end + 16] != 2  # a short message of such a format
+            return None if former or set(out[:found, MAGIC].tolist()) - {2} else out[:found]
         room *= 8
 
 
@@ -170,8 +174,6 @@ def _undamaged(data: bytes, batches: Int64) -> bool:
 
 def _uncompressed(data: UInt8, batches: Int64) -> tuple[UInt8, Int64]:
     """The records of the batches in their plain form, and where they stand there."""
-    if not (batches[:, ATTRIBUTES] & COMPRESSION).any():
-        return data, batches
     batches, parts, at = batches.copy(), list[bytes](), 0
     for batch in batches:
         part = data[batch[START] : batch[STOP]].tobytes()
