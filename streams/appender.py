@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from infra.logs import logger
 from streams.changes import Changes
 from streams.learning_log import AppendFailed, LogError, LogGone, LogWriter
-from streams.log_format import MAX_DATA_BYTES
+from streams.log_format import MAX_DATA_BYTES, Body
 from streams.view import Batch, View
 
 MAX_NAMES_A_RECORD = 10_000
@@ -183,7 +183,7 @@ class Appender:
             await self._send("data", seq, value, **headers)
         self.last_append = time.monotonic()
 
-    async def _send(self, kind: str, seq: int, value: bytes | None, **headers: object) -> None:
+    async def _send(self, kind: str, seq: int, value: Body | None, **headers: object) -> None:
         """One record to the log; raises AppendFailed, or LogGone if it landed below what was read before."""
         read = self._view.fold.log_offset
         offset = await self._writer.append(kind, self._view.worker, seq, value, **headers)

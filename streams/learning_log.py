@@ -25,7 +25,7 @@ from aiokafka.errors import (
 
 from models.errors import GradstreamError
 from streams.broken_connections import fetching_ended
-from streams.log_format import LogRecord, envelope, parse_record
+from streams.log_format import Body, LogRecord, envelope, parse_record
 from streams.native.fetching import all_of, fetch_raw
 from streams.native.record_set import one_record
 
@@ -149,7 +149,7 @@ class LogWriter:
             self._producer = None
             raise LogError(f"{self.topic}: no producer: {type(error).__name__}: {error}") from error
 
-    async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
+    async def append(self, kind: str, worker: str, seq: int, value: Body | None, **headers: object) -> int:
         """Append one record and wait until all in-sync replicas have it; returns its offset.
 
         Raises AppendFailed, after which the producer is closed and nothing else goes out with it.

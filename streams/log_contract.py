@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from streams.learning_log import LogError
-from streams.log_format import LogRecord
+from streams.log_format import Body, LogRecord
 
 
 class Reader(Protocol):
@@ -51,7 +51,7 @@ class Writer(Protocol):
     async def start(self) -> None:
         """Connect, for the first time or again after a failure; raises LogError."""
 
-    async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
+    async def append(self, kind: str, worker: str, seq: int, value: Body | None, **headers: object) -> int:
         """Append one record, and return its offset when it is there to stay.
 
         Raises AppendFailed, and then nobody knows whether the record is there, or will be: the writer is

@@ -20,6 +20,7 @@ from models.errors import GradstreamError
 from models.rows import Float64, Rows
 from models.spec import ModelSpec
 from streams.arrow_arrays import filled, present, values, wrapped
+from streams.native.log_body import MARK, LogBody, UnexpectedStream
 
 FORMAT = 1
 FIXED = ("offset", "timestamp", "label", "weight", "prediction")
@@ -147,6 +148,27 @@ def _entries(lists: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     return values(elements, dtype).copy()
 
 
+Body = bytes | bytearray
+"""Of a record that is written; nobody changes it."""
+
+
+def _marked(n: int, columns: int) -> tuple[Rows, Float64]:
+    """n rows and predictions of which each number is MARK."""
+    numbers = np.full(n, MARK)
+    rows = Rows(
+        numeric=np.full((n, columns), MARK).view(np.float64),
+        indptr=np.zeros(n + 1, np.int64),
+        indices=np.zeros(0, np.uint32),
+        values=np.zeros(0),
+        scaled_by=np.zeros(0, np.int16),
+        labels=numbers.view(np.float64),
+        weights=numbers.view(np.float64),
+        timestamps=numbers,
+        offsets=numbers,
+    )
+    return rows, numbers.view(np.float64).reshape(n, 1)
+
+
 class DataCodec:
     """Rows and their served predictions to an Arrow IPC stream of one record batch, and back."""
 
@@ -169,6 +191,16 @@ class DataCodec:
             fields += [("scaled_by", pa.list_(pa.int16()))] if self.scaled else []
         fields += [(name, number) for name in self.columns]
         self.schema = pa.schema(fields + [(name, pa.uint32()) for name in self.encoded])
+        self._body = self._plain_body()
+
+    def _plain_body(self) -> LogBody | None:
+        """What writes records of this model without names and missing numbers, if its rows are plain."""
+        if self.late or self.hashed or self.encoded or self.outputs > 1:
+            return None
+        try:
+            return LogBody(len(self.columns), lambda n: self.write(*_marked(n, len(self.columns)), {}))
+        except UnexpectedStream:
+            return None  # another release of pyarrow: it writes them itself
 
     def encode(self, rows: Rows, served: Float64, names: Mapping[int, str]) -> bytes:
         """The body of a `data` record.
@@ -210,8 +242,10 @@ class DataCodec:
             writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
         return sink.getvalue().to_pybytes()  # type: ignore[no-any-return]
 
-    def encode_all(self, parts: Sequence[tuple[Rows, Float64]], names: Mapping[int, str]) -> bytes:
+    def encode_all(self, parts: Sequence[tuple[Rows, Float64]], names: Mapping[int, str]) -> Body:
         """As `encode`, of several batches that leave in one record."""
+        if self._body is not None and not names and (body := self._body.write(parts)) is not None:
+            return body
         served = np.concatenate([served for _, served in parts]) if len(parts) > 1 else parts[0][1]
         return self.encode(Rows.concatenate([rows for rows, _ in parts]), served, names)
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from streams.learning_log import MAX_RECORD_BYTES, RECORDS_A_RUN, AppendFailed, LogGone
-from streams.log_format import LogRecord, envelope, parse_record
+from streams.log_format import Body, LogRecord, envelope, parse_record
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -180,11 +180,16 @@ class MemoryLogWriter:
         """See Writer."""
         self._open = True
 
-    async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
+    async def append(self, kind: str, worker: str, seq: int, value: Body | None, **headers: object) -> int:
         """See Writer."""
         if not self._open:
             raise AppendFailed(f"{self.topic}: the writer is closed")
-        append = Append(self._log, kind.encode(), value, envelope(worker, seq, **headers))
+        append = Append(
+            self._log,
+            kind.encode(),
+            None if value is None else bytes(value),
+            envelope(worker, seq, **headers),
+        )
         try:
             if len(value or b"") > MAX_RECORD_BYTES:
                 raise AppendFailed(f"{self.topic}: {len(value or b'')} bytes, at most {MAX_RECORD_BYTES}")

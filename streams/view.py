@@ -17,7 +17,7 @@ from models.model import Learned, Model
 from models.rows import Float64, Rows
 from models.undo import Undo
 from streams.fold import MAX_NAMES, Fold
-from streams.log_format import LogRecord, PartitionId, Undecodable
+from streams.log_format import Body, LogRecord, PartitionId, Undecodable
 
 
 @dataclass(slots=True, eq=False)
@@ -107,7 +107,7 @@ class View:
                 taken[hash_] = name
         return taken
 
-    def record_of(self, group: Sequence[Batch], names: dict[int, str]) -> tuple[bytes, dict[str, object]]:
+    def record_of(self, group: Sequence[Batch], names: dict[int, str]) -> tuple[Body, dict[str, object]]:
         """Body and headers of the data record in which the neighbours `group` leave."""
         value = self.fold.codec.encode_all([(batch.rows, batch.served) for batch in group], names)
         return value, self._range(group)

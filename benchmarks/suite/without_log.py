@@ -14,14 +14,14 @@ from typing import Any
 
 from models.rows import Float64, Rows
 from streams import app, cli
-from streams.log_format import DataCodec
+from streams.log_format import Body, DataCodec
 from streams.memory_log import MemoryLog, MemoryLogReader, MemoryLogWriter
 
 
 class EmptyWriter(MemoryLogWriter):
     """Refuses a data record with a body: then somebody else encodes than the one that was switched off."""
 
-    async def append(self, kind: str, worker: str, seq: int, value: bytes | None, **headers: object) -> int:
+    async def append(self, kind: str, worker: str, seq: int, value: Body | None, **headers: object) -> int:
         """See Writer."""
         assert kind != "data" or not value, (
             "a record was encoded: benchmarks.suite.without_log is out of date"

@@ -69,7 +69,7 @@ class RecordSet:
 
 
 def one_record(
-    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]], timestamp: int
+    key: bytes | None, value: bytes | bytearray | None, headers: Sequence[tuple[str, bytes]], timestamp: int
 ) -> RecordSet:
     """A batch of one record."""
     parts = [b"\0\0\0", *_sized(key), *_sized(value), _varint(len(headers))]
@@ -79,7 +79,7 @@ def one_record(
     return RecordSet(bytearray().join([bytes(HEADER), size, *parts]), 1, timestamp)
 
 
-def _sized(data: bytes | None) -> tuple[bytes, ...]:
+def _sized(data: bytes | bytearray | None) -> tuple[bytes | bytearray, ...]:
     return (_varint(-1),) if data is None else (_varint(len(data)), data)
 
 

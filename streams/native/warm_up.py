@@ -7,6 +7,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from models.features import Encoder
 from models.spec import FeatureSpec, ModelSpec
+from streams.log_format import DataCodec
 from streams.native.fetching import RawFetch, RawPartitionRecords
 from streams.native.merge import merged
 from streams.native.predictions import PredictionWriter
@@ -30,3 +31,4 @@ def load() -> None:
         ids = RawIds(records.data, parsed.id_at, parsed.id_size, "", rows.offsets)
         sets = writer.write(ids, RawKeys(records), np.zeros((1, 1)), np.zeros(1, np.int64), "s", 0, 1 << 16)
         merged([*sets, *sets])
+        DataCodec(ModelSpec("regression", FeatureSpec())).encode_all([(rows, np.zeros((1, 1)))], {})
