@@ -22,7 +22,7 @@ from faust.types import TP
 
 from streams import raw_records
 from streams.processor import Fetched
-from streams.transport import BatchConsumer, BatchConsumerThread
+from streams.transport import BatchConsumer, BatchFetching
 
 
 def parameters(function: Any) -> list[str]:
@@ -158,13 +158,13 @@ class Consumer:
 KEY = TopicPartition("t", 0)
 
 
-def numbered(thread: BatchConsumerThread, consumer: Consumer, count: int) -> list[tuple[int, int, int]]:
+def numbered(thread: BatchFetching, consumer: Consumer, count: int) -> list[tuple[int, int, int]]:
     batches = thread._number(consumer, consumer.fetched(count))
     return [(batch.seek, batch.start, batch.stop) for batch in batches.values()]
 
 
 def test_what_a_new_assignment_fetches_before_it_is_sought_is_nobodys() -> None:
-    consumer, thread = Consumer(), object.__new__(BatchConsumerThread)
+    consumer, thread = Consumer(), object.__new__(BatchFetching)
     thread._stands = {}
     thread._ensure_consumer = lambda: consumer
     asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
@@ -176,7 +176,7 @@ def test_what_a_new_assignment_fetches_before_it_is_sought_is_nobodys() -> None:
 
 
 def test_records_that_are_not_in_their_batchs_range_are_fetched_anew() -> None:
-    consumer, thread = Consumer(), object.__new__(BatchConsumerThread)
+    consumer, thread = Consumer(), object.__new__(BatchFetching)
     thread._stands = {}
     thread._ensure_consumer = lambda: consumer
     asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
