@@ -11,6 +11,7 @@ and dead letters; when both are acknowledged, append; when the record has come b
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -26,10 +27,10 @@ from streams.log_format import LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.pacing import Pacing
 from streams.records import Record
+from streams.stride import SECONDS as STEP_SECONDS
+from streams.stride import Stride
 from streams.view import Batch, View
 
-CHUNK = 6_000
-"""Records that go through all stages together: more cost cache misses, fewer cost calls."""
 MAX_PENDING_BATCHES = 64
 MAX_PENDING_BYTES = 12 * 1024 * 1024
 PREDICTION_BYTES = 600
@@ -118,6 +119,7 @@ class Processor:
         self._positions: dict[PartitionId, Position] = {}
         self._owned: dict[tuple[str, int], PartitionId] = {}
         self.pacing = Pacing()
+        self._stride = Stride()
         self._changes = Changes()
         self._folding = asyncio.Lock()
         self._appender = Appender(view, writer, self._changes, self._begin_again, lambda: self.pacing.alone)
@@ -245,7 +247,9 @@ class Processor:
                 self.throughput.first_record = fetched.received
             end = begin + self._room()
             stop = records[end].offset if end < len(records) else fetched.stop
+            since = time.monotonic()
             self._process(partition, start, stop, records[begin:end], fetched.parsed_part(begin, end))
+            self._stride.took(min(end, len(records)) - begin, time.monotonic() - since)
             start, begin = stop, end
             await self._changes.notify()
             await asyncio.sleep(0)
@@ -306,7 +310,7 @@ class Processor:
             return 0
         if sum(batch.nbytes + batch.outgoing_bytes for batch in pending) >= MAX_PENDING_BYTES:
             return 0
-        return self.pacing.room(pending, CHUNK)
+        return self.pacing.room(pending, self._stride.most)
 
     async def _begin_again(self) -> None:
         """Rule 12: after a doubtful append nothing is certain but the log."""
@@ -328,8 +332,17 @@ class Processor:
             run = await self._reader.run()
             if run:
                 async with self._folding:
-                    self._fold(run)
+                    await self._fold_in_steps(run)
                 await self._changes.notify()
+
+    async def _fold_in_steps(self, run: list[LogRecord]) -> None:
+        """Fold records; the loop goes on in between where they take long."""
+        since = time.monotonic()
+        for record in run:
+            if time.monotonic() - since > STEP_SECONDS:
+                await asyncio.sleep(0)
+                since = time.monotonic()
+            self._fold([record])
 
     def _fold(self, run: list[LogRecord]) -> None:
         outcome = self.view.fold_run(run)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +29,9 @@ from streams.labels.plain import Rules
 from streams.labels.sizes import fitting
 from streams.labels.view import LateBatch, LateView
 from streams.log_format import PartitionId
-from streams.processor import CHUNK, LETTER_BYTES, PREDICTION_BYTES, Fetched, Processor
+from streams.processor import LETTER_BYTES, PREDICTION_BYTES, Fetched, Processor
 from streams.records import Record
+from streams.stride import MOST
 from streams.topic_reader import TopicReader
 
 POLL_SECONDS = 0.02
@@ -226,7 +228,7 @@ class LateProcessor(Processor):
             return
         records, start, begin = fetched.records, fetched.start, 0
         while begin == 0 or begin < len(records):
-            end = begin + CHUNK
+            end = begin + MOST
             stop = records[end].offset if end < len(records) else fetched.stop
             decoded = self.ingest.decode(
                 partition.topic, partition.partition, records[begin:end], fetched.parsed_part(begin, end)
@@ -278,7 +280,7 @@ class LateProcessor(Processor):
         if not await self._recalled(partition, now.ingested, batch, covered):
             return piece
         if self._current(partition, piece.start, seek) and self._label_at[partition] == batch.start:
-            self._step(partition, now, batch, covered)
+            self._timed_step(partition, now, batch, covered)
             return rest
         return piece
 
@@ -322,7 +324,7 @@ class LateProcessor(Processor):
                 return False
             if not self._current(partition, none.start, seek) or self._label_at[partition] != batch.start:
                 return False
-            self._step(partition, none, batch, covered)
+            self._timed_step(partition, none, batch, covered)
             return True
 
     # What may be processed
@@ -343,7 +345,7 @@ class LateProcessor(Processor):
         earlier than the last sample, or than `until` if there are no samples: there may be more samples of
         that very time, and those come first.
         """
-        room, n = min(self._room(), CHUNK), len(samples.ids)
+        room, n = self._room(), len(samples.ids)
         waiting, most = self.view.waiting[partition], self._appender.largest
         if labels is None:
             return fitting(samples, None, np.ones(min(room, n), dtype=np.bool_), 0, most) if n else 0, 0
@@ -448,6 +450,13 @@ class LateProcessor(Processor):
     def _no_samples(self, partition: PartitionId, offset: int) -> _Samples:
         empty = self.ingest.decode(partition.topic, partition.partition, ())
         return _Samples(offset, offset, (), empty)
+
+    def _timed_step(
+        self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool
+    ) -> None:
+        since = time.monotonic()
+        self._step(partition, samples, labels, covered)
+        self._stride.took(len(samples.ingested.ids) + len(labels), time.monotonic() - since)
 
     def _step(self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool) -> None:
         """Join, predict, learn and send one batch; nothing else happens meanwhile."""

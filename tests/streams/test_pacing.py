@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from streams.pacing import LARGEST, SMALLEST, TARGET, Pacing
-from streams.processor import CHUNK
+from streams.stride import MOST as CHUNK
 
 
 @dataclass
