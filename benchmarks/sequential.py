@@ -12,8 +12,9 @@ from benchmarks.samples import QUIET
 from benchmarks.watch import BenchmarkError
 from models.model import Model
 from models.spec import ModelSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold
-from streams.log_format import DataCodec, LogRecord, parse_record
+from streams.log_format import LogRecord, parse_record
 
 
 def read_log(kafka: str, topic: str) -> list[LogRecord]:

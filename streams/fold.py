@@ -19,7 +19,8 @@ from models.errors import GradstreamError
 from models.model import Model
 from models.rows import Float64, Rows
 from models.spec import FOLD_VERSION, ModelSpec
-from streams.log_format import DataCodec, LogRecord, PartitionId, Undecodable
+from streams.data_codec import DataCodec
+from streams.log_format import LogRecord, PartitionId, Undecodable
 
 MAX_NAMES = 100_000
 """Names of hashed features that are kept; above it the lighter half is forgotten."""

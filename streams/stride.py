@@ -14,7 +14,7 @@ SECONDS = 0.25
 
 
 class Stride:
-    """How many records the next step may have: as many as fit, and at most MOST and twice as many as before."""
+    """How many records the next step may have: as many as fit, up to MOST and twice as many as before."""
 
     def __init__(self) -> None:
         self.most = FIRST

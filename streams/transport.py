@@ -108,7 +108,7 @@ class BatchFetching(ConsumerInLoop):
         )
 
     async def seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:
-        """Seek partitions to (offset, seek number); one step for the fetching thread."""
+        """Seek partitions to (offset, seek number); in one step."""
         await self.call_thread(self._seek_numbered, positions)
 
     async def _seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:

@@ -22,9 +22,10 @@ from infra.memory_store import MemoryStore
 from models.model import Learned, Model
 from models.spec import ModelSpec
 from streams.checkpoints import Checkpoints
+from streams.data_codec import DataCodec
 from streams.ingest import Ingest, Ingested
 from streams.lanes import BATCH_BYTES
-from streams.log_format import DataCodec, LogRecord, PartitionId, envelope
+from streams.log_format import LogRecord, PartitionId, envelope
 from streams.native.predictions import PredictionWriter
 from streams.native.raw import RawRecords
 from streams.native.raw_ids import RawIds, RawKeys

@@ -14,7 +14,8 @@ from typing import Any
 
 from models.rows import Float64, Rows
 from streams import app, cli
-from streams.log_format import Body, DataCodec
+from streams.data_codec import DataCodec
+from streams.log_format import Body
 from streams.memory_log import MemoryLog, MemoryLogReader, MemoryLogWriter
 
 

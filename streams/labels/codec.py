@@ -14,9 +14,10 @@ import pyarrow as pa
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
 from streams.arrow_arrays import filled, present, values, wrapped
+from streams.data_codec import DataCodec, late_schema
 from streams.ingest_validator import MIN_TIMESTAMP
 from streams.labels.sizes import AN_ID, kept_size, text_bytes
-from streams.log_format import DataCodec, Undecodable, late_schema
+from streams.log_format import Undecodable
 
 WAITS, JOINED, EXPIRED, OWN, AT_ONCE = 0, 1, 2, 3, 4
 """What a row says of its sample: it waits from now on; its label has come; none came in time, and it counts

@@ -9,11 +9,12 @@ from typing import cast
 from models.model import Learned, Model
 from models.rows import Float64, Int64, Rows
 from models.spec import ModelSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold
 from streams.labels.codec import LateCodec, LateRows
 from streams.labels.fold import Facts, LateFold
 from streams.labels.waiting import Change, Waiting
-from streams.log_format import DataCodec, LogRecord, PartitionId
+from streams.log_format import LogRecord, PartitionId
 from streams.view import Batch, Outcome, View
 
 

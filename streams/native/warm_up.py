@@ -7,7 +7,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
 from models.features import Encoder
 from models.spec import FeatureSpec, ModelSpec
-from streams.log_format import DataCodec
+from streams.data_codec import DataCodec
 from streams.native.fetching import RawFetch, RawPartitionRecords
 from streams.native.merge import merged
 from streams.native.predictions import PredictionWriter

@@ -11,8 +11,9 @@ from hashlib import blake2b
 
 from models.model import Model
 from models.spec import ModelSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold
-from streams.log_format import DataCodec, LogRecord, PartitionId, Undecodable
+from streams.log_format import LogRecord, PartitionId, Undecodable
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 from models.model import Model
 from models.rows import Rows
 from models.spec import ModelSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold, genesis_value
-from streams.log_format import DataCodec, LogRecord, PartitionId, envelope, parse_record
+from streams.log_format import LogRecord, PartitionId, envelope, parse_record
 from streams.view import Batch, View
 
 

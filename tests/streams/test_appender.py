@@ -15,9 +15,10 @@ from models.spec import FeatureSpec, ModelSpec, NumericFeature
 from streams import appender
 from streams.appender import Appender
 from streams.changes import Changes
+from streams.data_codec import DataCodec
 from streams.fold import Fold
 from streams.learning_log import AppendFailed, LogError, LogGone
-from streams.log_format import MAX_DATA_BYTES, DataCodec, PartitionId
+from streams.log_format import MAX_DATA_BYTES, PartitionId
 from streams.memory_log import MemoryLog, MemoryLogWriter
 from streams.view import Batch, View
 

@@ -46,7 +46,7 @@ def test_a_log_is_written_and_read_without_pandas():
     program = """
 import sys
 import numpy as np
-from streams.log_format import DataCodec
+from streams.data_codec import DataCodec
 from tests.models.samples import make_rows, model_spec
 for task in ("binary", "multiclass"):
     spec = model_spec(task, bits=8)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from models.hashing import feature_hash
 from models.model import Model
 from models.spec import EncodedFeature, FeatureSpec, ModelSpec, NumericFeature, TextFeature, UpdateSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold
 from streams.ingest import Ingest
 from streams.ingest_report import describe
-from streams.log_format import DataCodec, Undecodable
+from streams.log_format import Undecodable
 from streams.view import View
 from tests.rows import assert_same_rows
 from tests.streams.kafka_records import kafka_records, sample

@@ -9,9 +9,9 @@ import pytest
 
 from models.model import Model
 from models.spec import FeatureSpec, ModelSpec, NumericFeature, UpdateSpec
+from streams.data_codec import DataCodec
 from streams.fold import Fold
 from streams.ingest import Ingest
-from streams.log_format import DataCodec
 from streams.records import PredictionEncoder
 from streams.view import View
 from tests.streams.kafka_records import kafka_records

@@ -18,9 +18,10 @@ from infra.store import Checkpoint, StoreCorrupt
 from models.model import Model
 from models.spec import FeatureSpec, ModelSpec, NumericFeature, OptimizerSpec, UpdateSpec
 from streams.checkpoints import Checkpoints
+from streams.data_codec import DataCodec
 from streams.fold import Fold, GenesisError, genesis_value
 from streams.ingest import Ingest
-from streams.log_format import DataCodec, Undecodable, UnknownFormat, envelope, parse_record
+from streams.log_format import Undecodable, UnknownFormat, envelope, parse_record
 from streams.records import PredictionEncoder, dead_letter_headers
 from streams.verify import new_view
 from streams.view import View

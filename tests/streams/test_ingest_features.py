@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from models.encoding_text import MAX_NGRAMS
 from models.model import Model
 from models.spec import BinnedFeature, FeatureSpec, ModelSpec, NumericFeature, TextFeature
+from streams.data_codec import DataCodec
 from streams.ingest import Ingest
 from streams.ingest_report import describe
-from streams.log_format import DataCodec
 from tests.rows import assert_same_rows
 from tests.streams.kafka_records import TIMESTAMP, kafka_records, sample
 from tests.streams.test_ingest_agreement import CarefulOnly, mutated, outcome

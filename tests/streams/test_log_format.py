@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 
 from models.rows import Rows
 from models.spec import FeatureSpec, ModelSpec, NumericFeature
-from streams.log_format import (
-    DataCodec,
-    LogRecord,
-    PartitionId,
-    Undecodable,
-    UnknownFormat,
-    envelope,
-    parse_record,
-)
+from streams.data_codec import DataCodec
+from streams.log_format import LogRecord, PartitionId, Undecodable, UnknownFormat, envelope, parse_record
 from tests.rows import assert_same_rows
 
 DENSE = ModelSpec(

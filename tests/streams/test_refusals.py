@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from models.model import Model
 from models.rows import Rows
 from models.spec import FeatureSpec, ModelSpec, NumericFeature
+from streams.data_codec import DataCodec
 from streams.fold import Fold
-from streams.log_format import DataCodec, PartitionId
+from streams.log_format import PartitionId
 from streams.refusals import Refusals
 from streams.verify import new_view
 from streams.view import View

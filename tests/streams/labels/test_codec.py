@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.spec import FeatureSpec, ModelSpec, NumericFeature
+from streams.data_codec import DataCodec
 from streams.labels.codec import AT_ONCE, EXPIRED, JOINED, OWN, WAITS, EarlyLabel, LateCodec, LateRows, Part
-from streams.log_format import DataCodec, Undecodable
+from streams.log_format import Undecodable
 from tests.rows import assert_same_rows
 from tests.streams.test_log_format import random_rows
 

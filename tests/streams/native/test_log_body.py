@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from models.rows import Float64, Rows
 from models.spec import FeatureSpec, ModelSpec, NumericFeature
-from streams.log_format import DataCodec, _marked
+from streams.data_codec import DataCodec, _marked
 from streams.native.log_body import LogBody, UnexpectedStream
 
 WIDTHS = (0, 1, 3, 12)
