@@ -6,7 +6,7 @@ long must hold few of them.
 
 from __future__ import annotations
 
-FIRST = 500
+FIRST = 50
 MOST = 6_000
 """Records that go through all stages together: more cost cache misses, fewer cost calls."""
 SECONDS = 0.25
