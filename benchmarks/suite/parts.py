@@ -88,7 +88,7 @@ PARTS: tuple[Part, ...] = (
         "Forty strings",
         "JSON of forty strings, hashed to 2^18; logistic regression with each system's default optimizer.",
         streams.SPARSE_40,
-        100_000,
+        300_000,
         SPARSE,
         (Ours(), Loop("vw", "loops.vw", ("strings",)), PASS_THROUGH),
     ),
@@ -160,7 +160,7 @@ PARTS: tuple[Part, ...] = (
         (Ours(), Ours("without-log", launcher=WITHOUT_LOG)),
         compared=("cpu",),
     ),
-    Folding(1_000_000, DENSE),
+    Folding(3_000_000, DENSE),
     Footprint(200_000, DENSE),
     TwoWorkers(1_000_000, DENSE),
 )
