@@ -106,6 +106,7 @@ class BatchFetching(ConsumerInLoop):
             fetch_max_wait_ms=FETCH_WAIT_MS,
             check_crcs=False,  # as librdkafka: TCP and the broker have checked them
             max_partition_fetch_bytes=FETCH_BYTES,
+            fetch_max_bytes=FETCH_BYTES,
         )
 
     async def seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:
