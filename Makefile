@@ -48,7 +48,7 @@ endurance: setup
 	$(BIN)/python -m tests.compile_kernels linear
 	$(BIN)/python -m tests.consistency.endurance
 
-# The suite: the stream beside its peers, and each goal of speed; twenty-five minutes. Then the learners without Kafka. PyTorch is compared with where it is installed: name
+# The suite: the stream beside its peers, and each goal of speed; half an hour. Then the learners without Kafka. PyTorch is compared with where it is installed: name
 # a source of its CPU build (the usual one brings gigabytes of CUDA): make bench TORCH_INDEX_URL=…
 bench: setup
 ifdef TORCH_INDEX_URL
