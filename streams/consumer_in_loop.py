@@ -1,9 +1,9 @@
 """Faust's consumer thread without the thread: aiokafka's consumer runs in the worker's own event loop.
 
 Faust gives its consumer a thread, so that an agent that holds the loop up does not keep it from sending
-heartbeats. This worker's loop is held up by one chunk of samples at a time, which takes milliseconds. With a
-thread each fetch is asked for through a queue and answered through another: four changes of threads a
-fetch, a third of what a worker takes at a low rate, and both threads wait for one interpreter lock.
+heartbeats. No step of this worker's loop takes long (streams.stride). With a thread each fetch is asked for
+through a queue and answered through another: four changes of threads a fetch, and both threads wait for one
+interpreter lock.
 
 These private hooks of mode and faust-streaming are used, and held by tests/streams/test_consumer_in_loop.py:
 ServiceThread.start, .stop, ._stopped_set, ._default_start and its siblings; QueueServiceThread.call_thread;

@@ -20,7 +20,7 @@ FIXED_COLUMNS = 5
 """offset, timestamp, label, weight, prediction, in front of the numeric columns."""
 MARK = 0x4110_9D5E_3C71_A2B4
 """The bits of each number in the streams that are compared, as an integer and as a float."""
-_LEARNED, _CHECKED = (1_000, 1_003), 7_777
+_LEARNED, _CHECKED = (100, 103), 777
 _ROWS_AT_ONCE = 64
 """Rows whose numbers stay in the fastest cache while each column takes its own."""
 _MAGNITUDE, _INFINITY = 0x7FFF_FFFF_FFFF_FFFF, 0x7FF0_0000_0000_0000
