@@ -27,9 +27,8 @@ from streams.log_format import LogRecord, PartitionId
 from streams.outgoing import Outgoing
 from streams.pacing import Pacing
 from streams.records import Record
-from streams.stride import SECONDS as STEP_SECONDS
-from streams.stride import Stride
-from streams.view import Batch, View
+from streams.stride import STEP_SECONDS, Stride
+from streams.view import Batch, View, among
 
 MAX_PENDING_BATCHES = 64
 MAX_PENDING_BYTES = 12 * 1024 * 1024
@@ -247,9 +246,9 @@ class Processor:
                 self.throughput.first_record = fetched.received
             end = begin + self._room()
             stop = records[end].offset if end < len(records) else fetched.stop
-            since = time.monotonic()
-            self._process(partition, start, stop, records[begin:end], fetched.parsed_part(begin, end))
-            self._stride.took(min(end, len(records)) - begin, time.monotonic() - since)
+            some = records[begin:end]
+            with self._stride.step(len(some)):
+                self._process(partition, start, stop, some, fetched.parsed_part(begin, end))
             start, begin = stop, end
             await self._changes.notify()
             await asyncio.sleep(0)
@@ -291,7 +290,7 @@ class Processor:
             served=learned.served if every else learned.served[labelled],
             dead_letters=len(ingested.dead),
             undo=learned.undo,
-            refused=[(int(labelled[:row].sum()), reason) for row, reason in learned.refused],
+            refused=among(labelled, learned.refused),
             skipped=learned.skipped,
             outgoing_bytes=PREDICTION_BYTES * len(ingested.rows)
             + sum(LETTER_BYTES + len(letter.record.value or b"") for letter in ingested.dead),
@@ -342,10 +341,10 @@ class Processor:
             if time.monotonic() - since > STEP_SECONDS:
                 await asyncio.sleep(0)
                 since = time.monotonic()
-            self._fold([record])
+            self._fold(record)
 
-    def _fold(self, run: list[LogRecord]) -> None:
-        outcome = self.view.fold_run(run)
+    def _fold(self, record: LogRecord) -> None:
+        outcome = self.view.fold_run([record])
         for offset, digest in outcome.digests:
             self._note(offset, digest)
         self._appender.settle()

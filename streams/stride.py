@@ -6,22 +6,33 @@ long must hold few of them.
 
 from __future__ import annotations
 
+import contextlib
+import time
+from collections.abc import Iterator
+
 FIRST = 50
-MOST = 6_000
+CHUNK = 6_000
 """Records that go through all stages together: more cost cache misses, fewer cost calls."""
-SECONDS = 0.25
+STEP_SECONDS = 0.25
 """A step takes no longer, about."""
 
 
 class Stride:
-    """How many records the next step may have: as many as fit, up to MOST and twice as many as before."""
+    """How many records the next step may have: as many as fit, up to CHUNK and twice as many as before."""
 
     def __init__(self) -> None:
         self.most = FIRST
+
+    @contextlib.contextmanager
+    def step(self, records: int) -> Iterator[None]:
+        """What is done with so many records."""
+        since = time.monotonic()
+        yield
+        self.took(records, time.monotonic() - since)
 
     def took(self, records: int, seconds: float) -> None:
         """A step of so many records took so long."""
         if not records:
             return
-        fit = min(float(MOST), records * SECONDS / max(seconds, 1e-9))
+        fit = min(float(CHUNK), records * STEP_SECONDS / max(seconds, 1e-9))
         self.most = max(1, min(2 * self.most, int(fit)))

@@ -111,9 +111,6 @@ class BatchFetching(ConsumerInLoop):
 
     async def seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:
         """Seek partitions to (offset, seek number); in one step."""
-        await self.call_thread(self._seek_numbered, positions)
-
-    async def _seek_numbered(self, positions: Mapping[TP, tuple[int, int]]) -> None:
         consumer = self._ensure_consumer()
         assigned = consumer.assignment()
         for tp, (offset, number) in positions.items():
@@ -125,16 +122,10 @@ class BatchFetching(ConsumerInLoop):
 
     async def rejoin(self) -> None:
         """Ask the group for a new assignment; it gives one when it is its leader that asks."""
-        await self.call_thread(self._rejoin)
-
-    async def _rejoin(self) -> None:
         self._ensure_consumer()._coordinator.request_rejoin()
 
     async def leave_unread(self, partitions: set[TP]) -> None:
         """Do not fetch these assigned partitions."""
-        await self.call_thread(self._leave_unread, partitions)
-
-    async def _leave_unread(self, partitions: set[TP]) -> None:
         consumer = self._ensure_consumer()
         for key in consumer.assignment() & {TopicPartition(*tp) for tp in partitions}:
             consumer.seek(key, 0)
@@ -160,7 +151,7 @@ class BatchFetching(ConsumerInLoop):
         except NoOffsetForPartitionError:
             return {}  # an assignment is on its way, and a seek with it
         except OffsetOutOfRangeError:
-            self.app.loop.call_soon_threadsafe(self.app.group.out_of_range)
+            self.app.group.out_of_range()
             return {}
         return self._number(consumer, records)
 

@@ -13,6 +13,9 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+import numpy.typing as npt
+
 from models.model import Learned, Model
 from models.rows import Float64, Rows
 from models.undo import Undo
@@ -53,6 +56,14 @@ class Outcome:
 
     dropped: set[PartitionId] = field(default_factory=set)
     digests: list[tuple[int, str]] = field(default_factory=list)
+
+
+def among(labelled: npt.NDArray[np.bool_], refused: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Refused rows of a batch by their place among the labelled ones."""
+    if not refused:
+        return []
+    places = np.cumsum(labelled) - 1
+    return [(int(places[row]), reason) for row, reason in refused]
 
 
 class View:

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import msgspec
 
 from streams.pacing import TARGET
-from streams.stride import MOST as CHUNK
+from streams.stride import CHUNK
 from streams.transport import FETCH_BYTES
 
 OWN = ("parse", "learn", "write", "encode", "transport", "fetch", "read")

@@ -11,7 +11,7 @@ from streams.learning_log import MAX_RECORD_BYTES, RECORDS_A_RUN
 from streams.log_format import MAX_DATA_BYTES
 from streams.pacing import Pacing
 from streams.processor import MAX_PENDING_BATCHES, MAX_PENDING_BYTES, PREDICTION_BYTES
-from streams.stride import MOST as CHUNK
+from streams.stride import CHUNK
 
 if TYPE_CHECKING:
     from benchmarks.scaling.simulate import Simulation

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,8 +30,9 @@ from streams.labels.view import LateBatch, LateView
 from streams.log_format import PartitionId
 from streams.processor import LETTER_BYTES, PREDICTION_BYTES, Fetched, Processor
 from streams.records import Record
-from streams.stride import MOST
+from streams.stride import CHUNK
 from streams.topic_reader import TopicReader
+from streams.view import among
 
 POLL_SECONDS = 0.02
 AWAY_SECONDS = 1.0
@@ -228,7 +228,7 @@ class LateProcessor(Processor):
             return
         records, start, begin = fetched.records, fetched.start, 0
         while begin == 0 or begin < len(records):
-            end = begin + MOST
+            end = begin + CHUNK
             stop = records[end].offset if end < len(records) else fetched.stop
             decoded = self.ingest.decode(
                 partition.topic, partition.partition, records[begin:end], fetched.parsed_part(begin, end)
@@ -280,7 +280,8 @@ class LateProcessor(Processor):
         if not await self._recalled(partition, now.ingested, batch, covered):
             return piece
         if self._current(partition, piece.start, seek) and self._label_at[partition] == batch.start:
-            self._timed_step(partition, now, batch, covered)
+            with self._stride.step(len(now.ingested.ids) + len(batch)):
+                self._step(partition, now, batch, covered)
             return rest
         return piece
 
@@ -324,7 +325,8 @@ class LateProcessor(Processor):
                 return False
             if not self._current(partition, none.start, seek) or self._label_at[partition] != batch.start:
                 return False
-            self._timed_step(partition, none, batch, covered)
+            with self._stride.step(len(batch)):
+                self._step(partition, none, batch, covered)
             return True
 
     # What may be processed
@@ -451,13 +453,6 @@ class LateProcessor(Processor):
         empty = self.ingest.decode(partition.topic, partition.partition, ())
         return _Samples(offset, offset, (), empty)
 
-    def _timed_step(
-        self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool
-    ) -> None:
-        since = time.monotonic()
-        self._step(partition, samples, labels, covered)
-        self._stride.took(len(samples.ingested.ids) + len(labels), time.monotonic() - since)
-
     def _step(self, partition: PartitionId, samples: _Samples, labels: LabelBatch, covered: bool) -> None:
         """Join, predict, learn and send one batch; nothing else happens meanwhile."""
         waiting = self.view.waiting[partition]
@@ -469,7 +464,6 @@ class LateProcessor(Processor):
         predicted, at = join.predicted()
         late = join.late_rows(rows, learned.served)
         waiting.clocks = join.change.clocks
-        where = np.cumsum(~np.isnan(rows.labels)) - 1
         labelled = late.labelled
         letters = len(join.dead_samples) + len(join.dead_labels)
         batch = LateBatch(
@@ -480,7 +474,7 @@ class LateProcessor(Processor):
             served=late.served[labelled],
             dead_letters=letters,
             undo=learned.undo,
-            refused=[(int(where[row]), reason) for row, reason in learned.refused],
+            refused=among(~np.isnan(rows.labels), learned.refused),
             skipped=learned.skipped,
             outgoing_bytes=PREDICTION_BYTES * len(at) + LETTER_BYTES * letters,
             label_start=labels.start,

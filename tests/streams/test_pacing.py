@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from streams.pacing import LARGEST, SMALLEST, TARGET, Pacing
-from streams.stride import MOST as CHUNK
+from streams.stride import CHUNK
 
 
 @dataclass

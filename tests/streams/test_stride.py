@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.stride import FIRST, MOST, SECONDS, Stride
+from streams.stride import CHUNK, FIRST, STEP_SECONDS, Stride
 
 
 def run(stride: Stride, cost: float, fixed: float = 0.0, steps: int = 20) -> list[float]:
@@ -22,15 +22,15 @@ def run(stride: Stride, cost: float, fixed: float = 0.0, steps: int = 20) -> lis
 def test_steps_of_cheap_samples_get_as_large_as_they_may(cost: float) -> None:
     stride = Stride()
     run(stride, cost)
-    assert stride.most == MOST
+    assert stride.most == CHUNK
 
 
 @pytest.mark.parametrize("cost", [1e-4, 1e-3, 1e-2, 0.2])
 def test_steps_of_dear_samples_are_as_long_as_they_may(cost: float) -> None:
     first, *others = run(Stride(), cost)
     assert first == FIRST * cost
-    assert all(seconds <= SECONDS * 1.001 for seconds in others)
-    assert others[-1] > SECONDS / 2 - cost
+    assert all(seconds <= STEP_SECONDS * 1.001 for seconds in others)
+    assert others[-1] > STEP_SECONDS / 2 - cost
 
 
 def test_a_sample_that_takes_longer_than_a_step_is_a_step() -> None:
@@ -46,12 +46,12 @@ def test_single_records_that_cost_their_overhead_leave_room_for_what_comes_at_on
     assert stride.most >= FIRST
 
 
-@given(st.lists(st.tuples(st.integers(0, MOST), st.floats(0, 100)), max_size=50))
+@given(st.lists(st.tuples(st.integers(0, CHUNK), st.floats(0, 100)), max_size=50))
 def test_there_is_always_room_for_a_record(steps: list[tuple[int, float]]) -> None:
     stride = Stride()
     for records, seconds in steps:
         stride.took(records, seconds)
-        assert 1 <= stride.most <= MOST
+        assert 1 <= stride.most <= CHUNK
 
 
 def test_a_step_without_records_says_nothing() -> None:

@@ -167,11 +167,11 @@ def test_what_a_new_assignment_fetches_before_it_is_sought_is_nobodys() -> None:
     consumer, thread = Consumer(), object.__new__(BatchFetching)
     thread._stands = {}
     thread._ensure_consumer = lambda: consumer
-    asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
+    asyncio.run(thread.seek_numbered({TP("t", 0): (100, 1)}))
     assert numbered(thread, consumer, 50) == [(1, 100, 150)]
     consumer.assign(committed=120)  # it trails the position
     assert numbered(thread, consumer, 50) == []
-    asyncio.run(thread._seek_numbered({TP("t", 0): (150, 2)}))
+    asyncio.run(thread.seek_numbered({TP("t", 0): (150, 2)}))
     assert numbered(thread, consumer, 10) == [(2, 150, 160)]
 
 
@@ -179,7 +179,7 @@ def test_records_that_are_not_in_their_batchs_range_are_fetched_anew() -> None:
     consumer, thread = Consumer(), object.__new__(BatchFetching)
     thread._stands = {}
     thread._ensure_consumer = lambda: consumer
-    asyncio.run(thread._seek_numbered({TP("t", 0): (100, 1)}))
+    asyncio.run(thread.seek_numbered({TP("t", 0): (100, 1)}))
     consumer.state._position = 90
     assert numbered(thread, consumer, 50) == []
     assert numbered(thread, consumer, 50) == [(1, 100, 150)]
